@@ -1,0 +1,6 @@
+"""Attacks: trigger x selection x relabelling. One short file per paper."""
+
+from turncoat.attacks.base import Attack, Composed, FittedAttack, Poisoned, ThreatModel
+from turncoat.attacks.goals import Goal
+
+__all__ = ["Attack", "Composed", "FittedAttack", "Goal", "Poisoned", "ThreatModel"]

@@ -1,0 +1,74 @@
+"""`Model`: an architecture by name, which builds a victim for any image shape and number of classes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from turncoat.component import Component
+from turncoat.data.imageset import ImageSet
+from turncoat.train.settings import Preset, TrainSettings
+
+
+class Model(Component):
+    """An architecture. Its first layer and its head follow the data."""
+
+    family: ClassVar[str] = "models"
+
+    @abstractmethod
+    def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """A module from standardised images ``(N, *shape)`` to logits ``(N, classes)``, freshly initialised.
+
+        Raises `TurncoatError` for a shape that it cannot take.
+        """
+
+    def recipe(self, preset: Preset) -> TrainSettings:
+        """Training settings that suit this architecture; a configuration overrides single fields."""
+        return TrainSettings(preset=preset)
+
+    def prepare(self, network: nn.Module, sample: Tensor) -> None:
+        """Initialisation that looks at standardised training images ``(n, *shape)``; none by default."""
+        del network, sample
+
+
+class Normalised(nn.Module):
+    """A network with its input standardisation inside, so that attacks and defences speak of pixels in [0, 1]."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", mean.view(1, -1, 1, 1))
+        self.register_buffer("std", std.view(1, -1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float ``(N, C, H, W)`` in [0, 1] to logits ``(N, classes)``."""
+        return self.network((x - self.mean) / self.std)
+
+
+def make_victim(model: Model, train: ImageSet, seed: int) -> Normalised:
+    """Build a victim for a training set: initialised from ``seed`` alone, global random state left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        pick = torch.randperm(len(train))[:5000]
+        sample = train.images[pick].float().div_(255)
+        mean = sample.mean(dim=(0, 2, 3))
+        std = sample.std(dim=(0, 2, 3)).clamp_min(1e-3)
+        network = model.build(train.shape, len(train.classes))
+        model.prepare(network, (sample - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1))
+    return Normalised(network, mean, std)
+
+
+def resolve_settings(model: Model, given: TrainSettings) -> TrainSettings:
+    """The model's recipe for the preset, with what was explicitly given laid over it."""
+    recipe = model.recipe(given.preset)
+    update = {key: getattr(given, key) for key in given.model_fields_set}
+    if "augmentation" in update:
+        fields = {key: getattr(given.augmentation, key) for key in given.augmentation.model_fields_set}
+        update["augmentation"] = recipe.augmentation.model_copy(update=fields)
+    return recipe.model_copy(update=update)

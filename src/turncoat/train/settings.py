@@ -1,0 +1,36 @@
+"""`TrainSettings`: everything about a training that is not the model, the data or the seed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+Preset = Literal["full", "quick"]
+
+
+class Augmentation(BaseModel, frozen=True, extra="forbid"):
+    """Random changes of a batch, on the device. Poison comes before them, as in a data set that arrives poisoned."""
+
+    flip: Literal["none", "random", "alternate"] = Field(
+        default="none", description="horizontal; 'alternate' flips each image every other epoch (airbench)"
+    )
+    crop: int = Field(default=0, ge=0, le=16, description="random translation by up to this many pixels, edges reflected")
+    cutout: int = Field(default=0, ge=0, description="side of the square that is blanked, in pixels")
+
+
+class TrainSettings(BaseModel, frozen=True, extra="forbid"):
+    """How a victim is trained. What a configuration leaves out comes from the model's recipe for its preset."""
+
+    preset: Preset = Field(default="full", description="'quick' trades some accuracy for time, for grids")
+    epochs: float = Field(default=10, gt=0)
+    batch_size: int = Field(default=128, ge=1)
+    optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
+    lr: float = Field(default=0.1, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=5e-4, ge=0)
+    schedule: Literal["one-cycle", "cosine", "linear", "constant"] = "one-cycle"
+    warmup: float = Field(default=0.2, ge=0, lt=1, description="share of the steps over which the rate rises")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    augmentation: Augmentation = Augmentation()
+    compile: bool = Field(default=False, description="torch.compile the forward pass")
