@@ -20,7 +20,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, Literal, Self, TypeVar, cast, get_origin
 
-from pydantic import BaseModel, GetCoreSchemaHandler, ValidationInfo
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from turncoat.errors import TurncoatError
@@ -30,8 +30,10 @@ def _dump(component: BaseModel) -> dict[str, Any]:
     return component.model_dump(mode="json")
 
 
-class Component(BaseModel, ABC, frozen=True, extra="forbid"):
+class Component(BaseModel, ABC):
     """A frozen, validated value with a complete ``repr``, found by its ``name`` within its family."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     family: ClassVar[str] = ""
     """The family's name and package, e.g. ``attacks`` for ``turncoat.attacks``; also the entry point group."""
