@@ -80,7 +80,7 @@ class Component(BaseModel, ABC):
             name = str(mapping["name"])
             found = lookup(cls, name.partition(":")[0])
             if ":" in name and found.shorthand:
-                mapping = {**mapping, "name": found.model_fields["name"].default, found.shorthand: name.partition(":")[2]}
+                mapping = {found.shorthand: name.partition(":")[2], **mapping, "name": found.model_fields["name"].default}
             return found.model_validate(mapping, context=dict(context or {}))
         raise PydanticCustomError(
             "component_type", "expected a name or a mapping with a name, got {kind}", {"kind": type(value).__name__}
