@@ -22,7 +22,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) || { \
 	  echo "$(PYTHON) -m venv failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev
+	@echo "Installing into $(VENV): once, several GB on Linux, where PyTorch brings its CUDA libraries"
+	@$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable . --group dev
 	@touch $@
 
 demo: $(STAMP) ## BadNets on real 8x8 digits: a victim and its clean twin, three seeds, table and page

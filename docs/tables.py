@@ -1,0 +1,61 @@
+"""Writes the tables of README.md from the components that there are: `make docs`. A test fails where they differ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from turncoat.attacks import Attack, Goal
+from turncoat.component import Component, members
+from turncoat.data import Source
+from turncoat.models.base import Model
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _usage(component: type[Component]) -> str:
+    """``name``, or ``name:FIELD`` where the shorthand is all that it needs."""
+    name = str(component.model_fields["name"].default)
+    field = component.shorthand
+    needed = field is not None and component.model_fields[field].is_required()
+    return f"`{name}:{field.upper()}`" if field and needed else f"`{name}`"
+
+
+def _own(root: type[Component]) -> list[type[Component]]:
+    """The package's own: a plug-in that happens to be installed does not change the README."""
+    return [found for found in members(root).values() if found.__module__.startswith("turncoat.")]
+
+
+def tables() -> dict[str, str]:
+    """The Markdown tables by the name of their place in README.md."""
+    attacks = [
+        [_usage(one), one.summary(), one.threat_model, one.paper]
+        for one in _own(Attack)
+        if issubclass(one, Attack)  # narrows the type
+    ]
+    simple = {"goals": Goal, "datasets": Source, "models": Model}
+    return {
+        "attacks": _table(["attack", "what it does", "attacker changes", "paper"], attacks),
+        **{key: _table(["name", "what it is"], ([_usage(one), one.summary()] for one in _own(root))) for key, root in simple.items()},
+    }
+
+
+def filled(text: str) -> str:
+    """``text`` with what stands between ``<!-- KEY -->`` and ``<!-- /KEY -->`` replaced by the table KEY."""
+    for key, table in tables().items():
+        place = re.compile(rf"(<!-- {key} -->\n).*?(<!-- /{key} -->)", re.DOTALL)
+        if len(place.findall(text)) != 1:
+            raise SystemExit(f"README.md needs '<!-- {key} -->' and '<!-- /{key} -->' once")
+        text = place.sub(lambda found, table=table: found[1] + table + "\n" + found[2], text)
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
