@@ -43,7 +43,10 @@ def tables() -> dict[str, str]:
     simple = {"goals": Goal, "datasets": Source, "models": Model}
     return {
         "attacks": _table(["attack", "what it does", "attacker changes", "paper"], attacks),
-        **{key: _table(["name", "what it is"], ([_usage(one), one.summary()] for one in _own(root))) for key, root in simple.items()},
+        **{
+            key: _table(["name", "what it is"], ([_usage(one), one.summary()] for one in _own(root)))
+            for key, root in simple.items()
+        },
     }
 
 
