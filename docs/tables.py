@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from turncoat.attacks import Attack, Goal
 from turncoat.component import Component, members
 from turncoat.data import Source
 from turncoat.models.base import Model
 
+C = TypeVar("C", bound=Component)
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -28,26 +30,19 @@ def _usage(component: type[Component]) -> str:
     return f"`{name}:{field.upper()}`" if field and needed else f"`{name}`"
 
 
-def _own(root: type[Component]) -> list[type[Component]]:
+def _own(root: type[C]) -> list[type[C]]:
     """The package's own: a plug-in that happens to be installed does not change the README."""
     return [found for found in members(root).values() if found.__module__.startswith("turncoat.")]
 
 
 def tables() -> dict[str, str]:
     """The Markdown tables by the name of their place in README.md."""
-    attacks = [
-        [_usage(one), one.summary(), one.threat_model, one.paper]
-        for one in _own(Attack)
-        if issubclass(one, Attack)  # narrows the type
-    ]
+    attacks = ([_usage(one), one.summary(), one.threat_model, one.paper] for one in _own(Attack))
     simple = {"goals": Goal, "datasets": Source, "models": Model}
-    return {
-        "attacks": _table(["attack", "what it does", "attacker changes", "paper"], attacks),
-        **{
-            key: _table(["name", "what it is"], ([_usage(one), one.summary()] for one in _own(root)))
-            for key, root in simple.items()
-        },
+    plain = {
+        key: _table(["name", "what it is"], ([_usage(one), one.summary()] for one in _own(root))) for key, root in simple.items()
     }
+    return {"attacks": _table(["attack", "what it does", "attacker changes", "paper"], attacks), **plain}
 
 
 def filled(text: str) -> str:

@@ -33,10 +33,8 @@ def installed(tmp_path: Path) -> Path:
 
 
 def python(code: str, path: Path) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(path)}
-    answer = subprocess.run(
-        [sys.executable, "-W", "error::RuntimeWarning", "-c", code], env=environment, capture_output=True, text=True
-    )
+    command = [sys.executable, "-W", "error::RuntimeWarning", "-c", code]
+    answer = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(path)}, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     return answer.stdout
 
