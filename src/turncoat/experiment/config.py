@@ -1,0 +1,85 @@
+"""`TrialConfig`: everything a trial needs to know, from YAML, a mapping or Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, cast
+
+from pydantic import BaseModel, Field, ValidationError
+
+from turncoat.attacks.base import Attack
+from turncoat.component import Component
+from turncoat.data.source import Source
+from turncoat.experiment.mistakes import SettingsError, mistakes_of
+from turncoat.experiment.yamlfile import read_yaml
+from turncoat.models.base import Model
+from turncoat.overrides import merge, parse_overrides
+from turncoat.train.settings import TrainSettings
+
+KeepModels = Literal["none", "victims", "all"]
+
+
+class TrialConfig(BaseModel, frozen=True, extra="forbid"):
+    """One trial: what is attacked, how, on which seed. Each part may be a name, a mapping with a name, or a value."""
+
+    data: Source
+    model: Model
+    attack: Attack
+    train: TrainSettings = TrainSettings()
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps")
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; torch's own choice where it is left out")
+    keep_models: KeepModels = Field(
+        default="victims",
+        description="weights in the store: none of the victims', the victims', or the clean twins' too after `turncoat gc`",
+    )
+
+
+def parse_config(given: Mapping[str, object], source: str = "", allow_factory: bool = False) -> TrialConfig:
+    """Check a mapping. Raises `SettingsError` with every mistake at once; ``source`` names the file in each line.
+
+    allow_factory: whether ``model: factory`` may import code; True only for what was named on the command line or in Python.
+    """
+    try:
+        return TrialConfig.model_validate(dict(given), context={"allow_factory": allow_factory})
+    except ValidationError as error:
+        raise SettingsError(mistakes_of(error, TrialConfig, given), source) from None
+
+
+def read_config(path: Path, overrides: Sequence[str] = (), model_factory: str | None = None) -> TrialConfig:
+    """Read a YAML file, lay ``a.b=c`` overrides over it and check the whole.
+
+    model_factory: ``package.module:factory`` for ``model``, imported now; it is refused inside the file or an override.
+    """
+    given = lay_over(read_yaml(path), parse_overrides(overrides))
+    if model_factory is None:
+        return parse_config(given, str(path))
+    with_factory = {**given, "model": {"name": "factory", "factory": model_factory}}
+    return parse_config(with_factory, str(path), allow_factory=True)
+
+
+def lay_over(base: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    """``changes`` over ``base``, as `overrides.merge` does, but another attack keeps the settings that all attacks share.
+
+    So ``attack=blended`` over ``{name: badnets, rate: 0.05, goal: all-to-all}`` compares the two at the same rate and goal.
+    """
+    merged = merge(base, changes)
+    for key, field in TrialConfig.model_fields.items():
+        root = field.annotation
+        if key in changes and isinstance(root, type) and issubclass(root, Component):
+            merged[key] = _keep_shared(base.get(key), merged[key], root)
+    return merged
+
+
+def _keep_shared(before: object, after: object, root: type[Component]) -> object:
+    if not isinstance(before, Mapping):
+        return after
+    old = cast(Mapping[str, object], before)
+    shared = {key: old[key] for key in root.model_fields if key != "name" and key in old}
+    if shared and isinstance(after, str):
+        return {**shared, "name": after}
+    if shared and isinstance(after, Mapping):
+        return {**shared, **cast(Mapping[str, object], after)}
+    return after

@@ -1,0 +1,127 @@
+"""`Store`: a folder a trial, named by its key, which appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from turncoat.errors import TurncoatError
+from turncoat.experiment.record import TwinRecord, read_twin
+from turncoat.report.read import Trial, read_trial
+
+WEIGHTS = "model.safetensors"
+_PARTIAL = ".partial"
+
+
+@dataclass(frozen=True)
+class Store:
+    """Trials and clean twins under ``root``.
+
+    Folders are written below ``root/.partial`` and renamed into place, so that a process killed at any moment leaves
+    nothing that counts; of two that race for one key, the first to finish wins and the other's folder is thrown away.
+    """
+
+    root: Path
+
+    def trial_folder(self, key: str) -> Path:
+        """Where the trial lies, or will."""
+        return self.root / "trials" / key
+
+    def twin_folder(self, key: str) -> Path:
+        """Where the clean twin lies, or will."""
+        return self.root / "twins" / key
+
+    def find_trial(self, key: str, weights: bool = False) -> Trial | None:
+        """The finished trial, or None; with ``weights``, only if the victim's were kept (a trial that diverged has none)."""
+        folder = self.trial_folder(key)
+        if not (folder / "trial.json").is_file():
+            return None
+        trial = read_trial(folder)
+        _expect(folder, key, trial.record.key)
+        lacking = weights and trial.record.status == "done" and not (folder / WEIGHTS).is_file()
+        return None if lacking else trial
+
+    def find_twin(self, key: str) -> TwinRecord | None:
+        """The clean twin, or None if it is not there or its weights were removed."""
+        folder = self.twin_folder(key)
+        if not (folder / "twin.json").is_file() or not (folder / WEIGHTS).is_file():
+            return None
+        record = read_twin(folder / "twin.json")
+        _expect(folder, key, record.key)
+        return record
+
+    def trials(self) -> Iterator[Trial]:
+        """All finished trials, by key. Raises `TurncoatError` naming the first file that is not a record."""
+        for path in sorted((self.root / "trials").glob("*/trial.json")):
+            yield read_trial(path.parent)
+
+    @contextmanager
+    def writing(self, folder: Path) -> Generator[Path]:
+        """A folder to fill, which becomes ``folder`` when the block ends, and is removed if it raises."""
+        partial = self.root / _PARTIAL / f"{folder.name}~{socket.gethostname()}~{os.getpid()}~{uuid.uuid4().hex[:8]}"
+        try:
+            partial.mkdir(parents=True)
+        except OSError as error:
+            raise TurncoatError(
+                f"{self.root}: expected a folder to write to, got: {error.strerror}; choose another --out"
+            ) from None
+        try:
+            yield partial
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            self._settle(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _settle(self, partial: Path, folder: Path) -> None:
+        with suppress(OSError):  # the rename fails where a folder with files already is
+            partial.rename(folder)
+            return
+        if not folder.is_dir():
+            partial.rename(folder)
+        elif (partial / WEIGHTS).is_file() and not (folder / WEIGHTS).is_file():
+            self.remove(folder)  # the same result without its weights makes way
+            partial.rename(folder)
+
+    def remove(self, folder: Path) -> None:
+        """Take a folder away, in one step for anyone who looks."""
+        aside = self.root / _PARTIAL / f"{folder.name}~{socket.gethostname()}~{os.getpid()}~{uuid.uuid4().hex[:8]}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(aside)
+        shutil.rmtree(aside)
+
+    def partials(self) -> list[Path]:
+        """Left-overs of processes of this machine that are gone."""
+        return [path for path in sorted((self.root / _PARTIAL).glob("*")) if _abandoned(path.name)]
+
+
+def open_store(path: Path) -> Store:
+    """A store to read. Raises `TurncoatError` if there is none at ``path``."""
+    if not any((path / part).is_dir() for part in ("trials", "twins", _PARTIAL)):
+        raise TurncoatError(f"{path}: expected a folder of trials (what --out names), found none; `turncoat run` makes one")
+    return Store(path)
+
+
+def _expect(folder: Path, key: str, found: str) -> None:
+    if found != key:
+        raise TurncoatError(f"{folder}: expected the record of {key}, got that of {found}; delete the folder to run it again")
+
+
+def _abandoned(name: str) -> bool:
+    parts = name.split("~")
+    return len(parts) == 4 and parts[1] == socket.gethostname() and parts[2].isdecimal() and not _alive(int(parts[2]))
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
