@@ -49,6 +49,10 @@ class Component(BaseModel, ABC):
         """First line of the docstring."""
         return (inspect.getdoc(cls) or "").partition("\n")[0]
 
+    def content(self) -> dict[str, str]:
+        """For settings that name a file: the setting and a hash of what the file holds, so that a trial's key follows it."""
+        return {}
+
     @classmethod
     def is_concrete(cls) -> bool:
         field = cls.model_fields.get("name")
