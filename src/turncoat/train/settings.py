@@ -26,8 +26,10 @@ class TrainSettings(BaseModel, frozen=True, extra="forbid"):
     epochs: float = Field(default=10, gt=0)
     batch_size: int = Field(default=128, ge=1)
     optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
-    lr: float = Field(default=0.1, gt=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
+    lr: float = Field(default=0.1, gt=0, description="peak rate; for muon that of the convolution filters")
+    aux_lr: float = Field(default=0.1, gt=0, description="muon alone: peak rate of all that is not a filter, by SGD")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of SGD")
+    filter_momentum: float = Field(default=0.6, ge=0, lt=1, description="of Muon")
     weight_decay: float = Field(default=5e-4, ge=0)
     schedule: Literal["one-cycle", "cosine", "linear", "constant"] = "one-cycle"
     warmup: float = Field(default=0.2, ge=0, lt=1, description="share of the steps over which the rate rises")

@@ -1,0 +1,72 @@
+"""CA, ASR, RA and leakage of one network, overall and by class."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from turncoat.attacks.base import FittedAttack
+from turncoat.attacks.goals import SourceSpecific
+from turncoat.attacks.triggered import triggered
+from turncoat.data.imageset import ImageSet
+from turncoat.evaluate.intervals import wilson
+from turncoat.evaluate.predict import predict
+from turncoat.evaluate.rows import Row
+from turncoat.seeds import generator
+from turncoat.train.placement import Placement
+
+
+def evaluate_clean(network: nn.Module, test: ImageSet, placement: Placement, *, method: str) -> list[Row]:
+    """Clean accuracy (metric ``ca``), overall and of each class."""
+    started = time.perf_counter()
+    right = predict(network, test.images, placement).argmax(1) == test.labels
+    return _shares("ca", right, test.labels, test.classes, method=method, seconds=time.perf_counter() - started)
+
+
+def evaluate_attack(
+    network: nn.Module, test: ImageSet, fitted: FittedAttack, seed: int, placement: Placement, *, method: str
+) -> list[Row]:
+    """What the network makes of triggered test images, rounded to uint8.
+
+    ``asr``: share that the goal counts as success, over the images that it counts (never those already of the target class).
+    ``ra``: share of the same images given their true class. ``leakage`` (source-specific alone): share of triggered images of the
+    other classes called the target. Each overall and by true class.
+    """
+    started = time.perf_counter()
+    counted = test.subset(fitted.goal.counted(test.labels))
+    predicted, targets = _predict_triggered(network, counted, fitted, seed, placement)
+    hit = fitted.goal.hit(predicted, counted.labels, targets)
+    seconds = time.perf_counter() - started
+    rows = _shares("asr", hit, counted.labels, test.classes, method=method, seconds=seconds)
+    rows += _shares("ra", predicted == counted.labels, counted.labels, test.classes, method=method, seconds=seconds)
+    if isinstance(fitted.goal, SourceSpecific):
+        others = test.subset(fitted.goal.leaking(test.labels))
+        predicted, targets = _predict_triggered(network, others, fitted, seed, placement)
+        rows += _shares("leakage", predicted == targets, others.labels, test.classes, method=method, seconds=None)
+    return rows
+
+
+def _predict_triggered(
+    network: nn.Module, images: ImageSet, fitted: FittedAttack, seed: int, placement: Placement
+) -> tuple[Tensor, Tensor]:
+    draw = generator(seed, "test")
+    targets = fitted.goal.targets(images.labels, len(images.classes), draw)
+    shown = triggered(fitted, images.images, images.labels, targets, draw)
+    return predict(network, shown, placement).argmax(1), targets
+
+
+def _shares(metric: str, hit: Tensor, labels: Tensor, classes: Sequence[str], *, method: str, seconds: float | None) -> list[Row]:
+    rows = [_share(metric, hit, method, "", seconds)]
+    present = sorted({int(label) for label in labels})
+    if len(present) > 1:
+        rows += [_share(metric, hit[labels == label], method, classes[label], None) for label in present]
+    return rows
+
+
+def _share(metric: str, hit: Tensor, method: str, group: str, seconds: float | None) -> Row:
+    successes, n = int(hit.sum()), len(hit)
+    low, high = wilson(successes, n)
+    value = successes / n if n else float("nan")
+    return Row("evaluate", method, metric, value, group, low, high, n, seconds)

@@ -1,0 +1,43 @@
+"""A victim of one's own: any function that returns a module."""
+
+from __future__ import annotations
+
+import importlib
+from typing import ClassVar, Literal
+
+from pydantic import ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+from torch import nn
+
+from turncoat.errors import TurncoatError
+from turncoat.models.base import Model
+
+
+class FactoryModel(Model):
+    """`package.module:function` called with (shape, classes); named on the command line alone, since importing runs code."""
+
+    name: Literal["factory"] = "factory"
+    shorthand: ClassVar[str | None] = "factory"
+    factory: str
+
+    @field_validator("factory")
+    @classmethod
+    def _named_by_the_user(cls, value: str, info: ValidationInfo) -> str:
+        if not (info.context or {}).get("allow_factory"):
+            raise PydanticCustomError("factory", "a factory runs code: name it by --model-factory on the command line")
+        return value
+
+    def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """Call the factory with ``shape`` (C, H, W) and ``classes``; it returns a module from standardised images to logits."""
+        module, _, function = self.factory.partition(":")
+        try:
+            made = getattr(importlib.import_module(module), function)(shape, classes)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise TurncoatError(
+                f"--model-factory: expected an importable package.module:function, got '{self.factory}': {error}"
+            ) from error
+        if not isinstance(made, nn.Module):
+            raise TurncoatError(
+                f"--model-factory: {self.factory} must return a torch.nn.Module, it returned {type(made).__name__}"
+            )
+        return made

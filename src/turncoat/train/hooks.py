@@ -1,0 +1,41 @@
+"""Hook points of the engine: regularisers, training-time defences and training-controlled attacks live in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch on the device. images: float ``(B, C, H, W)`` in [0, 1], augmented; labels: int64 ``(B,)``.
+
+    index: int64 ``(B,)`` on the CPU, positions in the training set. epoch from 0; step from 0 over the whole training.
+    """
+
+    images: Tensor
+    labels: Tensor
+    index: Tensor
+    epoch: int
+    step: int
+
+
+class Hook:
+    """What may be done at the four points. The base does nothing; override what is needed."""
+
+    def batch(self, network: nn.Module, batch: Batch) -> Batch:
+        """Before the forward pass: the batch to train on instead."""
+        del network
+        return batch
+
+    def loss(self, network: nn.Module, batch: Batch, outputs: Tensor, loss: Tensor) -> Tensor:
+        """After the forward pass: the scalar loss to descend instead. outputs: float32."""
+        del network, batch, outputs
+        return loss
+
+    def after_step(self, network: nn.Module, step: int) -> None:
+        """After the weights have moved."""
+
+    def after_epoch(self, network: nn.Module, epoch: int) -> None:
+        """After the last step of an epoch (from 0), the network still in training mode."""

@@ -1,0 +1,85 @@
+"""Optimisers and schedules: a list of optimisers over all parameters, and the factor of their rates at each step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import SGD, AdamW, Optimizer
+
+from turncoat.train.settings import TrainSettings
+
+
+def orthogonalise(update: Tensor, steps: int = 5) -> Tensor:
+    """Nearest semi-orthogonal matrix to ``(rows, columns)``, by the quintic Newton-Schulz iteration of Muon, in bf16."""
+    x: Tensor = update.bfloat16()
+    tall = x.shape[0] > x.shape[1]
+    x = x.t() if tall else x
+    x = functional.normalize(x.flatten(), dim=0).view_as(x)
+    for _ in range(steps):
+        gram: Tensor = x @ x.t()
+        mix = gram.mul(-4.7750).add(gram @ gram, alpha=2.0315)
+        x = x.mul(3.4445).add(mix @ x)
+    return (x.t() if tall else x).to(update.dtype)
+
+
+class FilterMuon(Optimizer):
+    """Muon (Jordan et al. 2024) for convolution filters, which `torch.optim.Muon` refuses: it takes matrices alone.
+
+    Each filter bank is kept at norm sqrt(filters), which takes the place of weight decay (airbench94).
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        del closure
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state: dict[str, Tensor] = self.state[weight]
+                if not state:
+                    state["momentum"] = torch.zeros_like(weight)
+                velocity = state["momentum"].mul_(group["momentum"]).add_(weight.grad)
+                update = weight.grad.add(velocity, alpha=group["momentum"])
+                weight.mul_(math.sqrt(len(weight)) / weight.norm().clamp_min(1e-12))
+                weight.sub_(orthogonalise(update.reshape(len(update), -1)).view_as(weight), alpha=group["lr"])
+
+
+def make_optimizers(network: nn.Module, settings: TrainSettings) -> list[Optimizer]:
+    """The optimisers of a training. Weight decay spares biases and norm layers; Muon leaves all but filters to SGD."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    if settings.optimizer == "muon":
+        filters = [p for p in trained if p.ndim == 4]
+        others = [p for p in trained if p.ndim != 4]
+        rest = _sgd(others, settings.aux_lr, settings)
+        return [FilterMuon(filters, settings.lr, settings.filter_momentum), *rest] if filters else rest
+    if settings.optimizer == "adamw":
+        return [AdamW(_decay_groups(trained, settings.weight_decay), settings.lr)]
+    return _sgd(trained, settings.lr, settings)
+
+
+def _sgd(parameters: Sequence[Tensor], rate: float, settings: TrainSettings) -> list[Optimizer]:
+    groups = _decay_groups(parameters, settings.weight_decay)
+    return [SGD(groups, rate, settings.momentum, nesterov=settings.momentum > 0)] if groups else []
+
+
+def _decay_groups(parameters: Sequence[Tensor], decay: float) -> list[dict[str, Any]]:
+    matrices = [p for p in parameters if p.ndim >= 2]
+    vectors = [p for p in parameters if p.ndim < 2]
+    return [{"params": params, "weight_decay": amount} for params, amount in ((matrices, decay), (vectors, 0.0)) if params]
+
+
+def rate_factor(settings: TrainSettings, progress: float) -> float:
+    """What the learning rates are multiplied by, at a share ``progress`` in [0, 1) of all steps."""
+    warmup = 0.0 if settings.schedule in ("linear", "constant") else settings.warmup
+    if progress < warmup:
+        return progress / warmup
+    left = (1 - progress) / (1 - warmup)
+    return {"constant": 1.0, "cosine": 0.5 - 0.5 * math.cos(math.pi * left)}.get(settings.schedule, left)
