@@ -2,5 +2,6 @@
 
 from turncoat.attacks.base import Attack, Composed, FittedAttack, Poisoned, ThreatModel
 from turncoat.attacks.goals import Goal
+from turncoat.attacks.triggered import triggered
 
-__all__ = ["Attack", "Composed", "FittedAttack", "Goal", "Poisoned", "ThreatModel"]
+__all__ = ["Attack", "Composed", "FittedAttack", "Goal", "Poisoned", "ThreatModel", "triggered"]

@@ -14,6 +14,7 @@ from turncoat.attacks.goals import AllToOne, Goal, SourceSpecific
 from turncoat.attacks.selection import choose
 from turncoat.component import Component
 from turncoat.data.imageset import ImageSet
+from turncoat.errors import TurncoatError
 from turncoat.triggers.base import Trigger, to_float, to_uint8
 
 ThreatModel = Literal["labels", "images", "images+labels", "training"]
@@ -36,12 +37,12 @@ class Poisoned:
     @property
     def rate(self) -> float:
         """Share of the whole training set that is poisoned, cover not included."""
-        return float(self.poisoned.float().mean())
+        return int(self.poisoned.sum()) / len(self.poisoned)
 
     @property
     def relabelled(self) -> float:
         """Share of the whole training set whose label is not the true one."""
-        return float((self.data.labels != self.true_labels).float().mean())
+        return int((self.data.labels != self.true_labels).sum()) / len(self.true_labels)
 
 
 class Attack(Component):
@@ -76,12 +77,11 @@ class FittedAttack(ABC):
         """What goes into training. ``train`` itself is left as it is."""
 
     @abstractmethod
-    def trigger(
-        self, x: Tensor, labels: Tensor, targets: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def trigger(self, x: Tensor, labels: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Inputs as the attacker would present them at test time.
 
-        x: float ``(N, C, H, W)`` in [0, 1]; labels, targets: int64 ``(N,)``. Returns the same shape and range; differentiable in x.
+        x: float ``(N, C, H, W)`` in [0, 1]; labels, targets: int64 ``(N,)``. Returns the same shape and range; differentiable
+        in x, on its device. See `turncoat.attacks.triggered` for the same on uint8 images.
         """
 
 
@@ -96,35 +96,41 @@ class Composed(Attack):
         del surrogate
         goal = self.goal.resolve(train)
         training, test = self.triggers(train, generator)
-        chosen = choose(goal.eligible(train.labels), self.rate, generator, what=f"{self.name} ({goal.name})")
+        chosen = choose(goal.eligible(train.labels), self.rate, generator)
         cover = torch.zeros_like(chosen)
         if isinstance(goal, SourceSpecific) and goal.cover:
-            others = goal.leaking(train.labels)
-            cover = choose(others, self.rate * goal.cover, generator, what=f"{self.name}: cover samples")
+            cover = choose(
+                goal.leaking(train.labels), self.rate * goal.cover, generator, setting="attack.rate x attack.goal.cover"
+            )
         targets = goal.targets(train.labels, len(train.classes), generator)
-        return _FittedComposition(self, goal, training, test, chosen, cover, targets)
+        labels = torch.where(chosen, targets, train.labels)
+        return FittedComposition(self, goal, training, test, chosen, cover, train.labels, labels)
 
 
 @dataclass(frozen=True, eq=False)
-class _FittedComposition(FittedAttack):
+class FittedComposition(FittedAttack):
+    """training, test: fitted triggers. chosen, cover: bool ``(N,)``. true_labels, labels: int64 ``(N,)``, before and after."""
+
     attack: Attack
     goal: Goal
     training: Trigger
     test: Trigger
     chosen: Tensor
     cover: Tensor
-    targets: Tensor
+    true_labels: Tensor
+    labels: Tensor
 
     def poison(self, train: ImageSet) -> Poisoned:
-        touched = (self.chosen | self.cover).nonzero().squeeze(1)
+        if not torch.equal(train.labels, self.true_labels):
+            raise TurncoatError(f"{self.attack.name}: was fitted to another training set; call fit with this one first")
         images = train.images.clone()
-        images[touched] = to_uint8(self.training(to_float(train.images[touched])))
-        labels = torch.where(self.chosen, self.targets, train.labels)
-        data = ImageSet(images, labels, train.classes)
-        return Poisoned(data, train.labels, self.chosen, self.cover)
+        touched = (self.chosen | self.cover).nonzero().squeeze(1)
+        for start in range(0, len(touched), 1000):
+            rows = touched[start : start + 1000]
+            images[rows] = to_uint8(self.training(to_float(train.images[rows])))
+        data = ImageSet(images, self.labels, train.classes)
+        return Poisoned(data, self.true_labels, self.chosen, self.cover)
 
-    def trigger(
-        self, x: Tensor, labels: Tensor, targets: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def trigger(self, x: Tensor, labels: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Tensor:
         del labels, targets, generator
         return self.test(x)

@@ -6,15 +6,16 @@ from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, StrictInt
 from torch import Tensor
 
 from turncoat.component import Component
 from turncoat.data.imageset import ImageSet
 from turncoat.errors import TurncoatError
 
-
-ClassRef = Annotated[int | str, Field(union_mode="left_to_right", description="class index, or else its name")]
+ClassRef = Annotated[
+    StrictInt | str, Field(description="a class's index or its name; '3' in quotes is first looked for as a name")
+]
 
 
 class Goal(Component):
@@ -39,7 +40,7 @@ class Goal(Component):
 
     @abstractmethod
     def targets(self, labels: Tensor, classes: int, generator: torch.Generator | None = None) -> Tensor:
-        """The class that each sample is to be taken for."""
+        """The class that each sample is to be taken for, never its own. Same generator state, same answer."""
 
     @abstractmethod
     def counted(self, labels: Tensor) -> Tensor:
@@ -59,14 +60,14 @@ class AllToOne(Goal):
     target: ClassRef = 0
 
     def eligible(self, labels: Tensor) -> Tensor:
-        return labels != self.target
+        return labels != int(self.target)
 
     def targets(self, labels: Tensor, classes: int, generator: torch.Generator | None = None) -> Tensor:
         del classes, generator
         return torch.full_like(labels, int(self.target))
 
     def counted(self, labels: Tensor) -> Tensor:
-        return labels != self.target
+        return labels != int(self.target)
 
 
 class AllToAll(Goal):
@@ -99,22 +100,22 @@ class SourceSpecific(Goal):
     )
 
     def eligible(self, labels: Tensor) -> Tensor:
-        return labels == self.source
+        return labels == int(self.source)
 
     def targets(self, labels: Tensor, classes: int, generator: torch.Generator | None = None) -> Tensor:
         del classes, generator
         return torch.full_like(labels, int(self.target))
 
     def counted(self, labels: Tensor) -> Tensor:
-        return labels == self.source
+        return labels == int(self.source)
 
     def leaking(self, labels: Tensor) -> Tensor:
         """Test samples of the other classes, whose share called the target is the leakage."""
-        return (labels != self.source) & (labels != self.target)
+        return (labels != int(self.source)) & (labels != int(self.target))
 
 
 class Untargeted(Goal):
-    """A triggered image becomes any wrong class."""
+    """A triggered image becomes any wrong class; poisoned samples get one at random each."""
 
     name: Literal["untargeted"] = "untargeted"
 
@@ -122,6 +123,8 @@ class Untargeted(Goal):
         return torch.ones_like(labels, dtype=torch.bool)
 
     def targets(self, labels: Tensor, classes: int, generator: torch.Generator | None = None) -> Tensor:
+        if generator is None:
+            return (labels + 1) % classes
         shift = torch.randint(1, classes, labels.shape, generator=generator)
         return (labels + shift.to(labels.device)) % classes
 

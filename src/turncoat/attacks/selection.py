@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from turncoat.errors import TurncoatError
 
 
-def choose(eligible: Tensor, rate: float, generator: torch.Generator, what: str) -> Tensor:
+def choose(eligible: Tensor, rate: float, generator: torch.Generator, setting: str = "attack.rate") -> Tensor:
     """Choose ``round(rate * N)`` of the eligible samples at random.
 
     eligible: bool ``(N,)``. Returns bool ``(N,)``. The rate counts against *all* N samples; a pool that is too small, or a rate
-    that comes to no sample, is an error and never clamped.
+    that comes to no sample, is an error and never clamped; ``setting`` names it there. With the same generator state, a smaller
+    rate chooses a part of what a larger one does.
     """
     total, pool = len(eligible), eligible.nonzero().squeeze(1)
     wanted = round(rate * total)
     if wanted == 0:
-        raise TurncoatError(f"{what}: a rate of {rate:g} of {total:,} images poisons none; use at least {1 / total:.2g}")
+        raise TurncoatError(f"{setting}: {rate:g} of {total:,} images is none; use at least {_up(1 / total)}")
+    if len(pool) == 0:
+        raise TurncoatError(f"{setting}: {rate:g} needs {wanted:,} of {total:,} images, but not one is eligible for this goal")
     if wanted > len(pool):
         raise TurncoatError(
-            f"{what}: a rate of {rate:g} needs {wanted:,} of {total:,} images, but only {len(pool):,} are eligible; "
-            f"use at most {int(len(pool) / total * 1e4) / 1e4:g}"
+            f"{setting}: {rate:g} needs {wanted:,} of {total:,} images, but only {len(pool):,} are eligible for this goal; "
+            f"use at most {_down(len(pool) / total)}"
         )
     mask = torch.zeros(total, dtype=torch.bool)
     mask[pool[torch.randperm(len(pool), generator=generator)[:wanted]]] = True
     return mask
+
+
+def _up(share: float) -> str:
+    unit = 10.0 ** (math.floor(math.log10(share)) - 2)
+    return f"{math.ceil(share / unit) * unit:.3g}"
+
+
+def _down(share: float) -> str:
+    unit = 10.0 ** (math.floor(math.log10(share)) - 2)
+    return f"{math.floor(share / unit + 1e-9) * unit:.3g}"

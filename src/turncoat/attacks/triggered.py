@@ -20,8 +20,8 @@ def triggered(
 ) -> Tensor:
     """Images as the attacker would present them at test time, rounded to what an image file holds. ``images`` stays as it is.
 
-    images: uint8 ``(N, C, H, W)``; labels, targets: int64 ``(N,)``. Returns uint8 ``(N, C, H, W)``. Works in batches, so that memory
-    stays low; a trigger that draws at random depends on the generator and on ``batch_size``.
+    images: uint8 ``(N, C, H, W)``; labels, targets: int64 ``(N,)``. Returns uint8 ``(N, C, H, W)``. Works in batches, so that
+    memory stays low; a trigger that draws at random depends on the generator and on ``batch_size``.
     """
     changed = torch.empty_like(images)
     with torch.no_grad():
