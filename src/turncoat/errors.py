@@ -8,3 +8,8 @@ class TurncoatError(Exception):
 
     The command line prints it as one line (or one line a mistake) and exits with code 2.
     """
+
+
+def shown(value: object) -> str:
+    """``value`` on one line: control characters, as a file name may hold them, are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(value))

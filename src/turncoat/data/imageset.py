@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -63,8 +61,9 @@ class ImageSet:
     def fingerprint(self) -> str:
         """SHA-256 over pixels, labels and class names: equal exactly if the content is."""
         digest = hashlib.sha256(repr((tuple(self.images.shape), self.classes)).encode())
-        digest.update(self.images.contiguous().numpy())
-        digest.update(self.labels.contiguous().numpy())
+        for start in range(0, len(self), 1024):  # mapped or strided images are never copied as a whole
+            digest.update(_bytes(self.images[start : start + 1024]))
+        digest.update(_bytes(self.labels))
         return digest.hexdigest()
 
     def subset(self, index: Tensor) -> ImageSet:
@@ -83,17 +82,6 @@ class ImageSet:
             return number
         names = ", ".join(self.classes[:12]) + (", ..." if len(self.classes) > 12 else "")
         raise TurncoatError(f"{role}: expected a class, 0 to {len(self.classes) - 1} or one of {names}; got {which!r}")
-
-
-def map_images(path: Path, shape: Sequence[int]) -> Tensor:
-    """uint8 images of ``shape`` (N, C, H, W) memory-mapped from a raw file: read on demand, writes never reach the file."""
-    count = 1
-    for side in shape:
-        count *= side
-    if not path.is_file() or path.stat().st_size != count:
-        size = path.stat().st_size if path.is_file() else "no file"
-        raise TurncoatError(f"{path}: expected {count} bytes for images {tuple(shape)}, got {size}")
-    return torch.from_file(str(path), shared=False, size=count, dtype=torch.uint8).view(*shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +103,10 @@ class Splits:
     def fingerprint(self) -> str:
         """One hash over both sets."""
         return hashlib.sha256((self.train.fingerprint + self.test.fingerprint).encode()).hexdigest()
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.detach().cpu().contiguous().view(-1).numpy().data
 
 
 def _describe(tensor: Tensor) -> str:
