@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import field_validator
 from torch import Tensor
 
 from turncoat.errors import TurncoatError
@@ -30,11 +30,6 @@ class Picture(Pattern):
 
     name: Literal["image"] = "image"
     path: Path
-    sha256: str | None = Field(
-        default=None,
-        validate_default=True,
-        description="of the file; filled in where left out, so that another picture is another trial",
-    )
 
     @field_validator("path")
     @classmethod
@@ -43,16 +38,11 @@ class Picture(Pattern):
         _decode(path)
         return path
 
-    @field_validator("sha256")
-    @classmethod
-    def _unchanged(cls, given: str | None, info: ValidationInfo) -> str | None:
-        if "path" not in info.data:
-            return given
-        path = info.data["path"]
-        found = hashlib.sha256(_read(path)).hexdigest()
-        if given is not None and given != found:
-            raise ValueError(f"{path} is not the picture that was meant: expected SHA-256 {given[:12]}..., got {found[:12]}...")
-        return found
+    def content(self) -> dict[str, str]:
+        try:
+            return {"path": hashlib.sha256(_read(self.path)).hexdigest()}
+        except ValueError as error:
+            raise TurncoatError(str(error)) from None
 
     def render(self, shape: Shape) -> tuple[Tensor, Tensor]:
         channels, height, width = shape
