@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from turncoat.data.imageset import ImageSet, Splits
+from turncoat.data.listing import Listing
 from turncoat.data.mapped import map_npy
 from turncoat.data.places import decoded_home
 from turncoat.errors import TurncoatError
@@ -95,21 +96,19 @@ class Cache:
 
     def splits(
         self,
-        listing: str | None,
-        newest: int,
+        listing: Listing | None,
         settings: Mapping[str, Any],
         content: Callable[[], str],
         build: Callable[[Workspace], None],
     ) -> Splits:
         """What ``build`` makes, from the cache where it is there.
 
-        listing: hash of the files' names, sizes and times (None: not known). newest: when the last of them changed, in
-        nanoseconds since 1970. settings: all that changes the result besides the files. content: hash of the files'
-        content, asked only when the listing is new. build: decodes into a `Workspace`.
+        listing: of the files (None: not known). settings: all that changes the result besides the files. content: hash of
+        the files' content, asked only when the listing is new. build: decodes into a `Workspace`.
         """
         chosen = json.dumps(settings, sort_keys=True)
-        settled = listing is not None and newest < time.time_ns() - int(self.settle * 1e9)
-        index = self.root / "index" / _hash(listing or "", chosen)
+        settled = listing is not None and listing.newest < time.time_ns() - int(self.settle * 1e9)
+        index = self.root / "index" / _hash(listing.key if listing else "", chosen)
         if settled and (known := _read_index(index)) and (found := self._read(known)):
             return found
         key = _hash(content(), chosen)

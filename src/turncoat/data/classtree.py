@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
+from turncoat.data.listing import ListedFile, Listing
 from turncoat.data.picture import EXTENSIONS
 from turncoat.errors import TurncoatError, shown
 
@@ -24,40 +23,21 @@ _UNREADABLE = frozenset(
 """Images (or arrays) that are not read: refused rather than silently left out."""
 
 
-class ImageFile(NamedTuple):
-    """One image file as it was listed. ``name``: path below the tree's root, with ``/``."""
-
-    path: str
-    name: str
-    size: int
-    changed: tuple[int, int]
-    """Nanoseconds of the last change of content and of the file's record."""
-
-
 @dataclass(frozen=True)
 class ClassTree:
     """Class folders of images. ``files[i]`` are the images of ``classes[i]``; both are sorted by name."""
 
     root: Path
     classes: tuple[str, ...]
-    files: tuple[tuple[ImageFile, ...], ...]
+    files: tuple[tuple[ListedFile, ...], ...]
 
     @cached_property
-    def listing(self) -> str:
-        """SHA-256 over where the files are, their names, sizes and times: unchanged as long as no file is touched."""
-        digest = hashlib.sha256(os.fsencode(self.root.resolve()))
-        for name, files in zip(self.classes, self.files, strict=True):
-            lines = [f"{file.name}\0{file.size} {file.changed}" for file in files]
-            digest.update(os.fsencode("\n".join([name, *lines, ""])))
-        return digest.hexdigest()
-
-    @cached_property
-    def newest(self) -> int:
-        """When a file last changed, in nanoseconds since 1970."""
-        return max(max(file.changed) for files in self.files for file in files)
+    def listing(self) -> Listing:
+        """Names, sizes and times of all files: unchanged as long as no file is touched."""
+        return Listing.of(self.root, (file for files in self.files for file in files))
 
     @property
-    def labelled(self) -> list[tuple[ImageFile, int]]:
+    def labelled(self) -> list[tuple[ListedFile, int]]:
         """All files with their class's index, class after class."""
         return [(file, label) for label, files in enumerate(self.files) for file in files]
 
@@ -83,7 +63,7 @@ def scan_classes(root: Path, depth: int = 1) -> ClassTree:
         raise TurncoatError(
             f"{shown(root)}: expected at least two class folders, got one, '{folders[0][0]}'{_deeper(folders[0][1])}"
         )
-    files: list[tuple[ImageFile, ...]] = []
+    files: list[tuple[ListedFile, ...]] = []
     for name, folder in folders:
         found = tuple(sorted(_images(folder, name + "/", (_identity(folder),)), key=lambda file: file.name))
         if not found:
@@ -113,7 +93,7 @@ def _class_folders(folder: str, prefix: str, depth: int) -> Iterator[tuple[str, 
             raise TurncoatError(f"{shown(entry.path)}: expected images inside class folders, got one beside them")
 
 
-def _images(folder: str, prefix: str, above: Sequence[tuple[int, int]]) -> Iterator[ImageFile]:
+def _images(folder: str, prefix: str, above: Sequence[tuple[int, int]]) -> Iterator[ListedFile]:
     for entry in _entries(folder):
         if _is_folder(entry):
             identity = _identity(entry.path)
@@ -129,11 +109,11 @@ def _images(folder: str, prefix: str, above: Sequence[tuple[int, int]]) -> Itera
             )
 
 
-def _image(entry: os.DirEntry[str], prefix: str) -> ImageFile:
+def _image(entry: os.DirEntry[str], prefix: str) -> ListedFile:
     found = entry.stat()
     if not stat.S_ISREG(found.st_mode):
         raise TurncoatError(f"{shown(entry.path)}: expected an image file, got something that is not a plain file")
-    return ImageFile(entry.path, prefix + entry.name, found.st_size, (found.st_mtime_ns, found.st_ctime_ns))
+    return ListedFile(entry.path, prefix + entry.name, found.st_size, (found.st_mtime_ns, found.st_ctime_ns))
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

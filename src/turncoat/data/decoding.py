@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from turncoat.data.cache import Cache, Pixels, Workspace
-from turncoat.data.classtree import ImageFile
 from turncoat.data.imageset import Splits
+from turncoat.data.listing import ListedFile, Listing
 from turncoat.data.picture import MAX_BYTES, VERSION, Header, Size, decode, pillow_warnings, read_header
 from turncoat.data.places import workers
 from turncoat.errors import TurncoatError, shown
@@ -32,7 +32,7 @@ class Picture(NamedTuple):
     label: int
 
 
-def from_file(file: ImageFile, label: int) -> Picture:
+def from_file(file: ListedFile, label: int) -> Picture:
     """A listed image file as a picture."""
 
     def read() -> bytes:
@@ -59,8 +59,7 @@ def decode_pictures(
     *,
     size: Size | None,
     grey: bool | None,
-    listing: str | None,
-    newest: int,
+    listing: Listing | None,
     settings: Mapping[str, object],
     progress: Progress = silent,
     cache: Cache | None = None,
@@ -68,8 +67,8 @@ def decode_pictures(
     """Decode to `Splits`, or take them from the cache.
 
     pictures: lists the images; called only if the listing is not known to the cache. size: (height, width), or None where all
-    are alike. grey: one channel (True), three (False), or one exactly if every image is grey (None). listing, newest: see
-    `Cache.splits`. settings: what else decides which images there are (how they are split, say).
+    are alike. grey: one channel (True), three (False), or one exactly if every image is grey (None). listing: of the
+    files, see `Cache.splits`. settings: what else decides which images there are (how they are split, say).
     Raises `TurncoatError` naming the first file that is no whole image or has another size.
     """
     found: list[Pictures] = []
@@ -92,7 +91,7 @@ def decode_pictures(
         workspace.describe(classes, train=[p.label for p in train], test=[p.label for p in test])
 
     decoding = {"size": size, "grey": grey, "version": VERSION, **settings}
-    return (cache or Cache()).splits(listing, newest, decoding, content, build)
+    return (cache or Cache()).splits(listing, decoding, content, build)
 
 
 def _survey(pictures: Sequence[Picture], size: Size | None, progress: Progress) -> list[Header]:

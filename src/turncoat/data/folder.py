@@ -11,6 +11,7 @@ from turncoat.data.cache import Cache
 from turncoat.data.classtree import ClassTree, scan_classes, subfolders
 from turncoat.data.decoding import Pictures, decode_pictures, from_file
 from turncoat.data.imageset import Splits
+from turncoat.data.listing import Listing
 from turncoat.data.picture import Size
 from turncoat.data.source import Source
 from turncoat.data.split import stratified_split
@@ -85,8 +86,7 @@ def load_folder(
         pictures,
         size=size,
         grey=grey,
-        listing=" ".join(tree.listing for tree in trees),
-        newest=max(tree.newest for tree in trees),
+        listing=Listing.join(tree.listing for tree in trees),
         settings=settings,
         progress=progress,
         cache=cache,

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
+
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from turncoat.component import Component
 from turncoat.data.imageset import Splits
+from turncoat.errors import TurncoatError, shown
 from turncoat.progress import Progress, silent
 
 
 class Source(Component):
-    """A data set by name and settings; ``load`` reads it into memory (downloading never happens here unless allowed)."""
+    """A data set by name and settings; ``load`` reads it and first downloads what is missing."""
 
     family: ClassVar[str] = "data"
     downloads: ClassVar[bool] = False
@@ -22,6 +27,16 @@ class Source(Component):
         """Train and test images. Raises `TurncoatError` naming the file, what was expected and what came."""
 
 
-def load(data: Source | str | dict[str, object], progress: Progress = silent) -> Splits:
-    """Load a data set: ``load("digits")``, ``load("folder:PATH")``, ``load({"name": "folder", "path": ..., "size": 64})``."""
-    return Source.parse(data).load(progress)
+def load(data: Source | str | Mapping[str, object], progress: Progress = silent) -> Splits:
+    """Load a data set: ``load("digits")``, ``load("folder:PATH")``, ``load({"name": "folder", "path": ..., "size": 64})``.
+
+    Raises `TurncoatError` for an unknown name, a wrong setting or bad data.
+    """
+    try:
+        source = Source.parse(data)
+    except PydanticCustomError as error:
+        raise TurncoatError(f"data: {shown(error.message())}") from None
+    except ValidationError as error:
+        mistakes = (f"{'.'.join(map(str, m['loc'])) or 'data'}: {m['msg']}" for m in error.errors())
+        raise TurncoatError(f"data: {shown('; '.join(mistakes))}") from None
+    return source.load(progress)
