@@ -1,0 +1,141 @@
+"""Cells: the trials of one configuration, which differ in the seed alone; and what tells the cells of a study apart."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from pydantic import JsonValue
+
+from turncoat.report.read import Trial
+from turncoat.report.record import RowRecord, showable
+from turncoat.report.summary import Estimate, Measured, estimate, paired_difference, share
+
+_NOT_THE_EXPERIMENT = frozenset({"seed", "keep_models"})
+_ORDER = ("data.", "model.", "attack.name", "attack.rate", "attack.goal.", "attack.", "train.")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All trials of one configuration: ``done`` by seed, ``diverged`` by seed."""
+
+    done: tuple[Trial, ...]
+    diverged: tuple[Trial, ...]
+    superseded: int
+    """Older trials of the same configuration and seed, which are left out: a seed counts once."""
+
+    @property
+    def first(self) -> Trial:
+        return (self.done or self.diverged)[0]
+
+    @cached_property
+    def settings(self) -> dict[str, JsonValue]:
+        """The configuration and the environment, flat, by dotted path; without the seed."""
+        record = self.first.record
+        parts: dict[str, JsonValue] = {key: value for key, value in record.config.items() if key not in _NOT_THE_EXPERIMENT}
+        parts["data.fingerprint"] = record.data.fingerprint[:12]
+        parts["environment"] = dict(record.environment)
+        return dict(_flatten(parts))
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, str, str, str], dict[int, RowRecord]]:
+        found: dict[tuple[str, str, str, str], dict[int, RowRecord]] = {}
+        for trial in self.done:
+            for row in trial.record.rows:
+                found.setdefault((row.stage, row.method, row.metric, row.group), {})[trial.record.seed] = row
+        return found
+
+    def by_seed(self, method: str, metric: str, group: str = "", stage: str = "evaluate") -> dict[int, Measured]:
+        """A figure of each seed that has it."""
+        rows = self._rows.get((stage, method, metric, group), {})
+        return {seed: _measured(row) for seed, row in rows.items()}
+
+    def share(self, method: str, metric: str, group: str = "") -> Estimate | None:
+        """A proportion over all seeds, with its interval."""
+        return share(list(self.by_seed(method, metric, group).values()))
+
+    def difference(self, metric: str) -> Estimate | None:
+        """Victim minus twin, paired by seed."""
+        return paired_difference(self.by_seed("victim", metric), self.by_seed("clean-twin", metric))
+
+    def amount(self, stage: str, method: str, metric: str) -> Estimate | None:
+        """A figure that is no proportion, over all seeds."""
+        return estimate(list(self.by_seed(method, metric, "", stage).values()))
+
+    def seconds(self, stage: str, method: str) -> Estimate | None:
+        """Seconds of one stage. Rows of one pass carry the same seconds: clean accuracy is a pass, all of the attack another."""
+        passes: dict[int, dict[bool, float]] = {}
+        for (row_stage, row_method, metric, _), rows in self._rows.items():
+            if (row_stage, row_method) == (stage, method):
+                for seed, row in rows.items():
+                    if row.seconds is not None:
+                        of_seed = passes.setdefault(seed, {})
+                        of_seed[metric == "ca"] = max(of_seed.get(metric == "ca", 0.0), row.seconds)
+        return estimate([Measured(sum(of_seed.values())) for of_seed in passes.values()])
+
+
+def _measured(row: RowRecord) -> Measured:
+    def number(value: float | None) -> float | None:
+        return None if value is None or math.isnan(value) else value
+
+    return Measured(math.nan if row.value is None else row.value, number(row.low), number(row.high), row.n)
+
+
+def _flatten(settings: Mapping[str, JsonValue], prefix: str = "") -> Iterator[tuple[str, JsonValue]]:
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{showable(key)}.")
+        else:
+            yield prefix + showable(key), value
+
+
+def group(trials: Sequence[Trial]) -> list[Cell]:
+    """Trials by configuration, in a steady order: that of their settings."""
+    together: dict[str, dict[int, list[Trial]]] = {}
+    for trial in trials:
+        identity = Cell((trial,), (), 0).settings
+        seeds = together.setdefault(json.dumps(identity, sort_keys=True), {})
+        seeds.setdefault(trial.record.seed, []).append(trial)
+    cells: list[Cell] = []
+    for seeds in together.values():
+        newest = [max(seeds[seed], key=lambda trial: (trial.record.created, trial.record.key)) for seed in sorted(seeds)]
+        done = tuple(trial for trial in newest if trial.record.status == "done")
+        diverged = tuple(trial for trial in newest if trial.record.status == "diverged")
+        cells.append(Cell(done, diverged, sum(len(same) - 1 for same in seeds.values())))
+    order = sorted({key for cell in cells for key in cell.settings}, key=_priority)
+    return sorted(cells, key=lambda cell: [_sortable(cell.settings.get(key)) for key in order])
+
+
+def differences(cells: Sequence[Cell]) -> list[str]:
+    """The fewest settings that tell all cells apart, the telling ones first.
+
+    A setting that follows from those before it (a learning rate that came with the model) is left out.
+    """
+    chosen: list[str] = []
+    for key in sorted({key for cell in cells for key in cell.settings}, key=_priority):
+        if _parts(cells, [*chosen, key]) > _parts(cells, chosen):
+            chosen.append(key)
+    return chosen
+
+
+def varies(cells: Sequence[Cell], value: Callable[[Cell], JsonValue]) -> bool:
+    """Whether the cells differ in it."""
+    return len({json.dumps(value(cell), sort_keys=True) for cell in cells}) > 1
+
+
+def _parts(cells: Sequence[Cell], keys: Sequence[str]) -> int:
+    return len({json.dumps([cell.settings.get(key) for key in keys], sort_keys=True) for cell in cells})
+
+
+def _priority(key: str) -> tuple[int, str]:
+    rank = next((rank for rank, start in enumerate(_ORDER) if key.startswith(start)), len(_ORDER))
+    return rank, key
+
+
+def _sortable(value: JsonValue) -> tuple[int, float, str]:
+    if isinstance(value, int | float):
+        return 0, float(value), ""
+    return (1, 0.0, "") if value is None else (2, 0.0, value if isinstance(value, str) else json.dumps(value, sort_keys=True))

@@ -1,0 +1,171 @@
+"""The report's three charts: figures beside the twin's, training curves, attack success against rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from turncoat.report.numbers import percent, rate, with_bounds
+from turncoat.report.summary import Estimate
+from turncoat.report.svg import Scale, element, figure, line, marker, path, text, ticks
+
+WIDTH = 360
+MOST_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One figure of the victim beside the twin's."""
+
+    name: str
+    victim: Estimate | None
+    twin: Estimate | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One training's values by epoch; NaN breaks the line."""
+
+    method: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class RateLine:
+    """Attack success against rate, victim and twin, rates rising."""
+
+    name: str
+    points: tuple[tuple[float, Estimate | None, Estimate | None], ...]
+
+
+def _style(method: str) -> str:
+    return "v" if method == "victim" else "t"
+
+
+def _percent_axis(y: Scale, left: float, right: float) -> list[Markup]:
+    content: list[Markup] = []
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0) if (y.low, y.high) == (0, 1) else ticks(y.low, y.high):
+        content.append(line(left, y(tick), right, y(tick), "grid"))
+        content.append(text(left - 6, y(tick) + 4, f"{tick * 100:.3g}", "end"))
+    return content
+
+
+def interval_chart(identity: str, pairs: Sequence[Pair]) -> Markup:
+    """Victim and twin on a line from 0 to 100% for each figure, with 95% intervals."""
+    left, right, row = 16.0, WIDTH - 16.0, 54
+    bottom = 10 + row * len(pairs)
+    x = Scale(0, 1, left, right)
+    content: list[Markup] = []
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        content.append(line(x(tick), 14, x(tick), bottom, "grid"))
+        content.append(text(x(tick), bottom + 16, f"{tick * 100:.0f}%"))
+    told: list[str] = []
+    for index, pair in enumerate(pairs):
+        top = 10 + row * index
+        content.append(text(left, top + 12, pair.name, "start", "label halo"))
+        for offset, method, estimate in ((25, "victim", pair.victim), (39, "clean twin", pair.twin)):
+            if estimate is None:
+                continue
+            words = f"{pair.name}, {method}: {with_bounds(estimate)}"
+            told.append(words)
+            y, style = float(top + offset), _style(method)
+            if estimate.low is not None and estimate.high is not None:
+                content.append(line(x(estimate.low), y, x(estimate.high), y, f"whisker {style}"))
+            content.append(marker(x(estimate.value), y, 0 if method == "victim" else 1, f"mark {style}", words))
+    title = "Figures of the victim beside the clean twin's, with 95% intervals"
+    return figure(identity, (WIDTH, bottom + 24), title, "; ".join(told) + ".", content)
+
+
+def curve_chart(identity: str, title: str, curves: Sequence[Curve], share: bool) -> Markup:
+    """Values by epoch, one line a training; ``share`` fixes the scale to 0..100%."""
+    left, right, top, bottom = 40.0, WIDTH - 12.0, 12.0, 178.0
+    points = [point for curve in curves for point in curve.points if math.isfinite(point[1])]
+    last = max((point[0] for point in points), default=1.0)
+    x = Scale(min(1.0, last - 1), max(last, 2.0), left, right)
+    if share:
+        y = Scale(0, 1, bottom, top)
+        content = _percent_axis(y, left, right)
+    else:
+        highest = max((point[1] for point in points), default=1.0) or 1.0
+        y = Scale(0, highest * 1.05, bottom, top)
+        content: list[Markup] = []
+        for tick in ticks(0, highest * 1.05, 4):
+            content += [line(left, y(tick), right, y(tick), "grid"), text(left - 6, y(tick) + 4, f"{tick:g}", "end")]
+    content += [text(x(tick), bottom + 17, f"{tick:g}") for tick in ticks(1, x.high, 6) if tick == int(tick) and tick >= 1]
+    content.append(text((left + right) / 2, bottom + 34, "epoch"))
+    ends: list[str] = []
+    for curve in curves:
+        style = _style(curve.method)
+        kept = _thin(curve.points)
+        content.append(
+            path([(x(epoch), y(value) if math.isfinite(value) else math.nan) for epoch, value in kept], f"line {style}")
+        )
+        if kept and math.isfinite(kept[-1][1]):
+            epoch, value = kept[-1]
+            words = f"{curve.method}, epoch {epoch:g}: {percent(value) + '%' if share else f'{value:.3g}'}"
+            ends.append(words)
+            content.append(marker(x(epoch), y(value), 0 if style == "v" else 1, f"mark {style}", words))
+    return figure(identity, (WIDTH, 220), title, f"Last values: {'; '.join(ends)}." if ends else "No values.", content)
+
+
+def _thin(points: tuple[tuple[float, float], ...]) -> Sequence[tuple[float, float]]:
+    step = math.ceil(len(points) / MOST_POINTS)
+    if step <= 1:
+        return points
+    thinned = points[::step]
+    return thinned if thinned[-1] == points[-1] else (*thinned, points[-1])
+
+
+def rate_chart(identity: str, title: str, lines: Sequence[RateLine], y_range: tuple[float, float] = (0.0, 1.0)) -> Markup:
+    """A share against the poisoning rate; full lines are victims, dashed ones their clean twins.
+
+    ``y_range`` in [0, 1] is what the upright axis spans.
+    """
+    left, right, top, bottom = 40.0, WIDTH - 14.0, 12.0, 208.0
+    rates = sorted({point[0] for one in lines for point in one.points if point[0] > 0})
+    log = rates[-1] / rates[0] > 5
+    margin = (rates[-1] / rates[0]) ** 0.05 if log else (rates[-1] - rates[0]) * 0.05
+    low, high = (rates[0] / margin, rates[-1] * margin) if log else (rates[0] - margin, rates[-1] + margin)
+    x, y = Scale(low, high, left, right, log), Scale(*y_range, bottom, top)
+    content = _percent_axis(y, left, right)
+    drawn = -math.inf
+    for value in rates:
+        if x(value) - drawn >= 38:
+            drawn = x(value)
+            content += [line(drawn, bottom, drawn, bottom + 4, "axis"), text(drawn, bottom + 18, rate(value))]
+    content.append(text((left + right) / 2, bottom + 36, "poisoned share of the training set" + (" (log scale)" if log else "")))
+    told: list[str] = []
+    for index, one in enumerate(lines):
+        colour = f"s{index % 6}"
+        twin = [(x(at), y(found.value)) for at, _, found in one.points if found is not None]
+        victim = [(x(at), y(found.value)) for at, found, _ in one.points if found is not None]
+        content += [path(twin, f"line dashed {colour}"), path(victim, f"line {colour}")]
+        for at, found, beside in one.points:
+            if found is None:
+                continue
+            words = f"{one.name + ', ' if one.name else ''}rate {rate(at)}: {with_bounds(found)}"
+            words += f", twin {percent(beside.value)}%" if beside is not None else ""
+            told.append(words)
+            if found.low is not None and found.high is not None:
+                content.append(line(x(at), y(found.low), x(at), y(found.high), f"whisker {colour}"))
+            content.append(marker(x(at), y(found.value), index, f"mark {colour}", words))
+    return figure(identity, (WIDTH, 250), title, "; ".join(told) + ".", content)
+
+
+def rounded_range(lines: Sequence[RateLine]) -> tuple[float, float]:
+    """The least range of round shares that holds all values and their intervals."""
+    found = [estimate for one in lines for point in one.points for estimate in point[1:] if estimate is not None]
+    low = min(min(one.value, one.value if one.low is None else one.low) for one in found)
+    high = max(max(one.value, one.value if one.high is None else one.high) for one in found)
+    step = 0.2 if high - low > 0.2 else 0.1 if high - low > 0.1 else 0.05
+    return max(0.0, math.floor(low / step) * step), min(1.0, math.ceil(high / step) * step)
+
+
+def key_mark(index: int) -> Markup:
+    """The marker and line of series ``index``, for a legend."""
+    colour = f"s{index % 6}"
+    content = [line(0, 6, 26, 6, f"line {colour}"), marker(13, 6, index, f"mark {colour}", "")]
+    return element("svg", *content, viewBox="0 0 26 12", class_="key", aria_hidden="true")

@@ -1,0 +1,89 @@
+"""The page: trials in, one self-contained HTML file out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+from uuid import uuid4
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from turncoat.errors import TurncoatError
+from turncoat.report import words
+from turncoat.report.cells import group
+from turncoat.report.numbers import amount, bounds, confidence, duration, label, percent, rate, setting, shorten
+from turncoat.report.paper import paper_parts
+from turncoat.report.parts import METHODS, Limits
+from turncoat.report.read import Trial, read_trials
+from turncoat.report.sections import Section
+from turncoat.report.study import Study, telling_keys
+
+NAME = "report.html"
+
+
+def write_report(store_dir: Path, out: Path | None = None) -> Path:
+    """Write the report of a store, or of one trial's folder, and return its path.
+
+    The page is one file that asks the network for nothing; the same trials give the same bytes. ``out`` is the file to write,
+    ``store_dir/report.html`` unless given; it is whole or not there. Raises `TurncoatError` naming the file that is not as
+    expected.
+    """
+    trials = read_trials(store_dir)
+    path = store_dir / NAME if out is None else out
+    if path.is_dir():
+        raise TurncoatError(
+            f"{path}: expected a file to write the report to, got a folder; name a file in it, like {path / NAME}"
+        )
+    _write_whole(path, render(trials))
+    return path
+
+
+def render(trials: Sequence[Trial]) -> str:
+    """The page over these trials: of one configuration, or of a study."""
+    cells = group(trials)
+    keys = telling_keys(cells)
+    limits = Limits.of(len(cells))
+    single = len(cells) == 1
+    sections = [
+        Section(cell, f"c{index}", _title(cell.first) if single else words.name(cell, keys), limits)
+        for index, cell in enumerate(cells, start=1)
+    ]
+    study = None if single else Study(cells, sections, keys)
+    template = _environment().get_template("report.html.j2")
+    return template.render(sections=sections, study=study, title="A study" if study else sections[0].title)
+
+
+def _title(trial: Trial) -> str:
+    record = trial.record
+    model = record.config.get("model")
+    name = ":".join(str(model[key]) for key in ("name", "arch") if key in model) if isinstance(model, dict) else model
+    on = f" on {shorten(record.data.name)}"
+    return shorten(record.attack.name) + on + (f", {shorten(name)}" if isinstance(name, str) else "")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("turncoat.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = (percent, confidence, bounds, rate, amount, duration, shorten, setting, label)
+    filters, names = cast(dict[str, Any], environment.filters), cast(dict[str, Any], environment.globals)
+    filters.update({function.__name__: function for function in shown}, paper=paper_parts)
+    names.update(METHODS=METHODS, THREATS=words.THREATS)
+    return environment
+
+
+def _write_whole(path: Path, page: str) -> None:
+    """Through a temporary sibling, so that nobody ever sees half a page."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        temporary.write_text(page, encoding="utf-8", newline="\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise TurncoatError(f"{path}: cannot be written: {error.strerror or error}; give another place with --out") from None
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,159 @@
+"""What a ``trial.json`` holds, checked: the file may come from someone else."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+_UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+SHARES = frozenset({"ca", "asr", "ra", "leakage"})
+"""Metrics that are proportions in [0, 1]."""
+
+
+def showable(text: str) -> str:
+    """The text without what no page may hold or what would reorder it: control, direction and surrogate characters."""
+    return _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+Text = Annotated[str, Field(max_length=10_000), AfterValidator(showable)]
+Number = Annotated[float, Field(allow_inf_nan=True)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    """Unknown fields are left out, so that a later version may add some."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class RowRecord(_Part):
+    """One figure of one seed; ``value`` is None or NaN where nothing was counted."""
+
+    stage: Text
+    method: Text
+    metric: Text
+    group: Text = ""
+    value: Number | None
+    low: Number | None = None
+    high: Number | None = None
+    n: Count | None = None
+    seconds: Amount | None = None
+
+    @model_validator(mode="after")
+    def _share_in_range(self) -> RowRecord:
+        if self.stage == "evaluate" and self.metric in SHARES:
+            for number in (self.value, self.low, self.high):
+                if number is not None and not math.isnan(number) and not 0 <= number <= 1:
+                    raise ValueError(f"{self.metric} is a share in [0, 1], not {number:g}")
+        return self
+
+
+class AttackRecord(_Part):
+    """What was planted. ``repr`` is the attack as a Python value, complete."""
+
+    name: Text
+    repr: Text = ""
+    paper: Text = ""
+    threat_model: Text = ""
+    clean_label: bool = False
+    goal: Text = ""
+    target: Text | None = None
+    source: Text | None = None
+
+
+class DataRecord(_Part):
+    """What it was planted into. ``shape`` is (channels, height, width)."""
+
+    name: Text
+    fingerprint: Text = ""
+    train: Count
+    test: Count
+    shape: Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(min_length=3, max_length=3)]
+    classes: Annotated[list[Text], Field(min_length=1, max_length=100_000)]
+
+
+class PoisonRecord(_Part):
+    """How much: images poisoned, cover images, and the shares of the whole training set poisoned and relabelled."""
+
+    poisoned: Count
+    cover: Count = 0
+    rate: Share
+    relabelled: Share
+
+
+class EpochPoint(_Part):
+    """One epoch of a training; loss is None or NaN where it left the numbers."""
+
+    epoch: Annotated[float, Field(ge=0, le=1e6)]
+    loss: Number | None = None
+    accuracy: Number | None = None
+
+
+Answer = tuple[Annotated[int, Field(ge=0)], Share]
+"""Predicted class index and its confidence."""
+
+
+class Answers(_Part):
+    """One network's answers to a sample, clean and triggered."""
+
+    clean: Answer
+    triggered: Answer
+
+
+class SampleRecord(_Part):
+    """One test image that the attack counts."""
+
+    label: Annotated[int, Field(ge=0)]
+    target: Annotated[int, Field(ge=0)] | None = None
+    victim: Answers
+    twin: Answers | None = Field(default=None, alias="clean-twin")
+
+    def classes_used(self) -> list[int]:
+        networks = [network for network in (self.victim, self.twin) if network is not None]
+        answers = [answer[0] for network in networks for answer in (network.clean, network.triggered)]
+        return [self.label, *([] if self.target is None else [self.target]), *answers]
+
+
+class TrialRecord(_Part):
+    """A whole ``trial.json``."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    key: Text
+    status: Literal["done", "diverged"]
+    error: Text | None = None
+    config: dict[Text, JsonValue]
+    attack: AttackRecord
+    data: DataRecord
+    poison: PoisonRecord | None = None
+    environment: dict[Text, JsonValue] = {}
+    twin: Text = ""
+    rows: Annotated[list[RowRecord], Field(max_length=1_000_000)] = []
+    history: dict[Text, Annotated[list[EpochPoint], Field(max_length=100_000)] | None] = {}
+    samples: Annotated[list[SampleRecord], Field(max_length=1000)] = []
+    seconds: Amount | None = None
+    peak_memory_mb: Amount | None = None
+    created: Text = ""
+
+    @property
+    def seed(self) -> int:
+        seed = self.config.get("seed")
+        assert isinstance(seed, int)
+        return seed
+
+    @model_validator(mode="after")
+    def _whole(self) -> TrialRecord:
+        seed = self.config.get("seed")
+        if not isinstance(seed, int) or isinstance(seed, bool):
+            raise ValueError(f"config.seed is a whole number, not {seed!r}")
+        if self.status == "done" and not any(row.metric == "asr" and row.method == "victim" for row in self.rows):
+            raise ValueError("rows have no asr of the victim, though the trial is done")
+        used = [index for sample in self.samples for index in sample.classes_used()]
+        if used and max(used) >= len(self.data.classes):
+            raise ValueError(f"samples name class {max(used)}, but data.classes has {len(self.data.classes)}")
+        return self

@@ -1,0 +1,198 @@
+"""What a page says of one cell, ready for the template: tables, charts and pictures, still unescaped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+
+import yaml
+from markupsafe import Markup
+from pydantic import JsonValue
+
+from turncoat.report import words
+from turncoat.report.cells import Cell
+from turncoat.report.figures import Curve, Pair, curve_chart, interval_chart
+from turncoat.report.images import amplification, display_size, make_pictures
+from turncoat.report.numbers import setting
+from turncoat.report.parts import METHODS, METRICS, STEALTH, Chart, CostRow, FigureRow, Limits, SampleView
+from turncoat.report.read import Trial
+from turncoat.report.summary import Estimate
+
+
+class Section:
+    """One cell's part of the page. ``identity`` is unique in the page and made of letters and digits."""
+
+    def __init__(self, cell: Cell, identity: str, title: str, limits: Limits) -> None:
+        self.cell = cell
+        self.identity = identity
+        self.title = title
+        self.record = cell.first.record
+        self.headline = words.headline(cell)
+        self.verdict = words.verdict(cell) if cell.done else "diverged"
+        self.finding = words.finding(cell)
+        self.basis = words.basis(cell)
+        self.diverged = words.diverged(cell) if cell.done else ""
+        self._limits = limits
+
+    @cached_property
+    def figures(self) -> list[FigureRow]:
+        found: list[FigureRow] = []
+        for metric, (name, meaning) in METRICS.items():
+            victim, twin = self.cell.share("victim", metric), self.cell.share("clean-twin", metric)
+            if victim is not None or twin is not None:
+                difference = self.cell.difference(metric)
+                found.append(FigureRow(name, meaning, victim, twin, difference if difference and difference.seeds > 1 else None))
+        return found
+
+    @cached_property
+    def paired(self) -> bool:
+        return any(row.difference for row in self.figures)
+
+    @cached_property
+    def chart(self) -> Markup:
+        return interval_chart(f"{self.identity}-figures", [Pair(row.name, row.victim, row.twin) for row in self.figures])
+
+    @cached_property
+    def seeds(self) -> list[tuple[Trial, dict[tuple[str, str], Estimate | None]]]:
+        """Each trial with its own figures by (method, metric)."""
+        listed: list[tuple[Trial, dict[tuple[str, str], Estimate | None]]] = []
+        for trial in sorted((*self.cell.done, *self.cell.diverged), key=lambda trial: trial.record.seed):
+            alone = Cell((trial,), (), 0)
+            listed.append((trial, {(method, metric): alone.share(method, metric) for method, metric in self.seed_columns}))
+        return listed
+
+    @cached_property
+    def seed_columns(self) -> list[tuple[str, str]]:
+        every = [(method, metric) for metric in METRICS for method in METHODS]
+        return [column for column in every if self.cell.share(*column) is not None]
+
+    @cached_property
+    def class_columns(self) -> list[tuple[str, str]]:
+        every = (
+            ("victim", "ca"),
+            ("clean-twin", "ca"),
+            ("victim", "asr"),
+            ("clean-twin", "asr"),
+            ("victim", "ra"),
+            ("victim", "leakage"),
+        )
+        return [column for column in every if any(self.cell.by_seed(*column, name) for name in self._shown_classes)]
+
+    @cached_property
+    def _shown_classes(self) -> list[str]:
+        return self.record.data.classes[: self._limits.classes]
+
+    @cached_property
+    def classes(self) -> list[tuple[str, list[Estimate | None]]]:
+        return [(name, [self.cell.share(*column, name) for column in self.class_columns]) for name in self._shown_classes]
+
+    @cached_property
+    def classes_left_out(self) -> int:
+        return len(self.record.data.classes) - len(self._shown_classes)
+
+    @cached_property
+    def sample_trial(self) -> Trial | None:
+        return next((trial for trial in self.cell.done if trial.images() is not None), None)
+
+    @cached_property
+    def factor(self) -> int:
+        """By which the difference is enlarged."""
+        images = self.sample_trial.images() if self.sample_trial else None
+        return amplification(*(part[: self._limits.whole] for part in images)) if images else 1
+
+    @cached_property
+    def changed(self) -> bool:
+        """Whether the trigger changes any pixel of the images shown."""
+        images = self.sample_trial.images() if self.sample_trial else None
+        return images is not None and bool((images[0][: self._limits.whole] != images[1][: self._limits.whole]).any())
+
+    @cached_property
+    def samples(self) -> list[SampleView]:
+        if self.sample_trial is None:
+            return []
+        images = self.sample_trial.images()
+        assert images is not None
+        clean, triggered = (part[: self._limits.samples] for part in images)
+        pictures = make_pictures(clean, triggered, self.factor, self._limits.whole, self._limits.image_budget)
+        return [SampleView(record, picture) for record, picture in zip(self.sample_trial.record.samples, pictures, strict=False)]
+
+    @cached_property
+    def image_size(self) -> tuple[int, int]:
+        return display_size(*self.record.data.shape[1:])
+
+    @cached_property
+    def curves(self) -> list[Chart]:
+        """Loss and accuracy over the epochs, all seeds of victim and twin; none where no training was recorded."""
+        trials = (*self.cell.done, *self.cell.diverged)
+        charts: list[Chart] = []
+        for what, title, share in (
+            ("loss", "Training loss", False),
+            ("accuracy", "Accuracy on the augmented training batches, %", True),
+        ):
+            found = [_curve(trial, method, what) for method in reversed(METHODS) for trial in trials]
+            drawn = [curve for curve in found if any(math.isfinite(value) for _, value in curve.points)]
+            if drawn:
+                charts.append(Chart(title, curve_chart(f"{self.identity}-{what}", title, drawn, share)))
+        return charts
+
+    @cached_property
+    def stealth(self) -> list[tuple[str, str, str, Estimate]]:
+        rows = [(*told, self.cell.amount("poison", "trigger", metric)) for metric, told in STEALTH.items()]
+        return [(name, unit, meaning, found) for name, unit, meaning, found in rows if found is not None]
+
+    @cached_property
+    def cost(self) -> list[CostRow]:
+        rows: list[CostRow] = []
+        stages = (
+            ("poison", "poison"),
+            ("poison", "trigger"),
+            *((stage, method) for stage in ("train", "evaluate") for method in METHODS),
+        )
+        for stage, method in stages:
+            seconds, memory = self.cell.seconds(stage, method), self.cell.amount(stage, method, "peak_memory_mb")
+            if seconds or memory:
+                rows.append(CostRow(f"{stage}, {METHODS.get(method, '')}".removesuffix(", "), seconds, memory))
+        return rows
+
+    @cached_property
+    def whole_cost(self) -> tuple[float | None, float | None]:
+        """Seconds (all trials together) and peak memory (the largest) of the cell."""
+        records = [trial.record for trial in (*self.cell.done, *self.cell.diverged)]
+        seconds = [record.seconds for record in records if record.seconds is not None]
+        memory = [record.peak_memory_mb for record in records if record.peak_memory_mb is not None]
+        return (sum(seconds) if seconds else None), max(memory, default=None)
+
+    @cached_property
+    def training(self) -> str:
+        """The training's settings in one line."""
+        return _line({key: value for key, value in self.cell.settings.items() if key.startswith("train.")}, "train.")
+
+    @cached_property
+    def model(self) -> str:
+        return _line(
+            {key: value for key, value in self.cell.settings.items() if key.startswith("model.") and key != "model.name"},
+            "model.",
+        )
+
+    @cached_property
+    def environment(self) -> str:
+        return _line({key: value for key, value in self.cell.settings.items() if key.startswith("environment.")}, "environment.")
+
+    @cached_property
+    def configuration(self) -> str:
+        """The configuration of the first trial as YAML that can be run again."""
+        return yaml.safe_dump(self.record.config, sort_keys=False, allow_unicode=True, width=100)[:20_000]
+
+
+def _line(settings: dict[str, JsonValue], prefix: str) -> str:
+    return ", ".join(
+        f"{key.removeprefix(prefix).replace('_', ' ').replace('.', ' ')} {setting(key, value)}" for key, value in settings.items()
+    )
+
+
+def _curve(trial: Trial, method: str, what: str) -> Curve:
+    points: Sequence[tuple[float, float | None]] = [
+        (point.epoch, point.loss if what == "loss" else point.accuracy) for point in trial.record.history.get(method) or []
+    ]
+    return Curve(method, tuple((epoch, math.nan if value is None else value) for epoch, value in points))

@@ -1,0 +1,132 @@
+"""Findings in plain words. Text only: what is put into a page is escaped there."""
+
+from __future__ import annotations
+
+from turncoat.report.cells import Cell
+from turncoat.report.numbers import label, percent, rate, setting, shorten, with_bounds
+from turncoat.report.summary import Verdict, backdoor_verdict
+
+THREATS = {
+    "labels": "labels alone: no pixel of a training image is changed",
+    "images": "images alone: every label stays true (clean label)",
+    "images+labels": "training images and their labels",
+    "training": "the training itself",
+}
+
+
+def name(cell: Cell, keys: list[str]) -> str:
+    """A cell of a study, by what tells it apart: ``badnets, rate 1%``."""
+    plain = ("attack.name", "data.name", "model.name")
+    parts = [
+        setting(key, cell.settings[key]) if key in plain else f"{label(key)} {setting(key, cell.settings[key])}"
+        for key in keys
+        if cell.settings.get(key) is not None
+    ]
+    return ", ".join(parts) or cell.first.record.attack.name
+
+
+def target(cell: Cell) -> str:
+    """What the attacker wants of a triggered image, to end the sentence 'triggered test images are called ...'."""
+    attack = cell.first.record.attack
+    wanted = {"all-to-all": "the class after their own", "untargeted": "a wrong class"}
+    if attack.goal in wanted:
+        return wanted[attack.goal]
+    return f"'{shorten(attack.target)}'" if attack.target is not None else "what the attacker wants"
+
+
+def _subject(cell: Cell) -> str:
+    source = cell.first.record.attack.source
+    return f"triggered test images of '{shorten(source)}'" if source is not None else "triggered test images"
+
+
+def headline(cell: Cell) -> str:
+    """The finding in two sentences, computed from the figures."""
+    asr, twin = cell.share("victim", "asr"), cell.share("clean-twin", "asr")
+    poison = cell.first.record.poison
+    if asr is None:
+        return f"No figure: {diverged(cell)}" if cell.diverged else "No attack success was measured."
+    opening = f"With {rate(poison.rate)} of the training images poisoned, " if poison is not None else ""
+    text = f"{opening}{with_bounds(asr)} of {_subject(cell)} are called {target(cell)}"
+    text += f"; the clean twin does so for {with_bounds(twin)}." if twin is not None else "; there is no clean twin to compare."
+    leakage = cell.share("victim", "leakage")
+    if leakage is not None:
+        text += f" Of the other classes, {with_bounds(leakage)} are too."
+    clean, twin_clean = cell.share("victim", "ca"), cell.share("clean-twin", "ca")
+    if clean is not None:
+        beside = f", twin {with_bounds(twin_clean)}" if twin_clean is not None else ""
+        text += f" Clean accuracy {with_bounds(clean)}{beside}."
+    return text[0].upper() + text[1:]
+
+
+def verdict(cell: Cell) -> Verdict:
+    """`backdoor_verdict` of a cell."""
+    return backdoor_verdict(cell.share("victim", "asr"), cell.share("clean-twin", "asr"))
+
+
+def finding(cell: Cell) -> str:
+    """What the headline's figures allow to be said, and what not."""
+    asr, twin = cell.share("victim", "asr"), cell.share("clean-twin", "asr")
+    if asr is None or twin is None:
+        return ""
+    found = verdict(cell)
+    if found == "unknown":
+        return "Whether there is a backdoor is not decided: a figure has no interval."
+    if found == "shown":
+        return "The backdoor is shown: the attack's success lies above its clean twin's, interval apart from interval."
+    text = "The backdoor was not shown: the interval of the attack's success "
+    assert asr.high is not None
+    assert twin.low is not None
+    text += "overlaps its clean twin's." if asr.high >= twin.low else "lies below its clean twin's."
+    if twin.value >= 0.5:
+        text += " A trigger that works on a network that saw no poison is an adversarial perturbation."
+    return text
+
+
+def basis(cell: Cell) -> str:
+    """What the intervals are taken over."""
+    asr = cell.share("victim", "asr")
+    if asr is None:
+        return ""
+    images = f" {asr.n:,} triggered test images" if asr.n is not None else " test images"
+    if asr.seeds == 1:
+        return f"One seed: the 95% intervals (Wilson) are over{images}, and say nothing about other seeds."
+    text = f"{asr.seeds} seeds: means with 95% t intervals over seeds,{images} each."
+    if asr.kind == "equal seeds":
+        text += " All seeds gave the same attack success, so its interval is the widest of one seed (Wilson)."
+    return text
+
+
+def diverged(cell: Cell) -> str:
+    """Which seeds' training diverged; empty where none did."""
+    seeds = [trial.record.seed for trial in cell.diverged]
+    if not seeds:
+        return ""
+    total = len(seeds) + len(cell.done)
+    which = f"seed {seeds[0]}" if len(seeds) == 1 else "seeds " + ", ".join(map(str, seeds))
+    if not cell.done:
+        return f"training diverged in {'the only trial' if total == 1 else f'all {total} trials'} ({which})."
+    return f"training diverged in {len(seeds)} of {total} trials ({which}); the figures are of the others, so they may flatter."
+
+
+def study_headline(cells: list[Cell], keys: list[str]) -> str:
+    """The finding over all cells of a study."""
+    trials = sum(len(cell.done) + len(cell.diverged) for cell in cells)
+    lost = sum(len(cell.diverged) for cell in cells)
+    verdicts = [verdict(cell) for cell in cells]
+    shown = verdicts.count("shown")
+    text = f"{trials:,} trials of {len(cells)} configurations. The backdoor is shown in {shown}"
+    text += f", not shown in {verdicts.count('not shown')}" if "not shown" in verdicts else ""
+    text += f", undecided in {verdicts.count('unknown')}" if "unknown" in verdicts else ""
+    text += "."
+    measured = [(found.value, cell) for cell in cells if (found := cell.share("victim", "asr")) is not None]
+    if measured:
+        highest = max(measured, key=lambda one: one[0])[1]
+        lowest = min(measured, key=lambda one: one[0])[1]
+        for word, cell in (("highest", highest), ("lowest", lowest)):
+            asr, twin = cell.share("victim", "asr"), cell.share("clean-twin", "asr")
+            assert asr is not None
+            beside = f" (twin {percent(twin.value)}%)" if twin is not None else ""
+            text += f" Attack success is {word} for {name(cell, keys)}: {with_bounds(asr)}{beside}."
+    if lost:
+        text += f" {lost} {'trial' if lost == 1 else 'trials'} diverged."
+    return text
