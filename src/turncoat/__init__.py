@@ -1,1 +1,64 @@
+"""Turncoat: plant, measure, find and remove backdoors in image classifiers.
+
+Each command of ``turncoat`` is a function here; names are imported when first used, so that ``import turncoat`` is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from turncoat.attacks.base import Attack as Attack
+    from turncoat.attacks.base import FittedAttack as FittedAttack
+    from turncoat.attacks.base import Poisoned as Poisoned
+    from turncoat.attacks.goals import Goal as Goal
+    from turncoat.data.imageset import ImageSet as ImageSet
+    from turncoat.data.imageset import Splits as Splits
+    from turncoat.data.source import Source as Source
+    from turncoat.data.source import load as load
+    from turncoat.errors import TurncoatError as TurncoatError
+    from turncoat.experiment.collect import collect_garbage as collect_garbage
+    from turncoat.experiment.config import TrialConfig as TrialConfig
+    from turncoat.experiment.run import run as run
+    from turncoat.experiment.study import study as study
+    from turncoat.experiment.table import results as results
+    from turncoat.experiment.weights import load_network as load_network
+    from turncoat.models.base import Model as Model
+    from turncoat.report import write_report as write_report
+    from turncoat.train.settings import TrainSettings as TrainSettings
+
 __version__ = "0.1.0"
+
+_HOME = {
+    "Attack": "turncoat.attacks.base",
+    "FittedAttack": "turncoat.attacks.base",
+    "Goal": "turncoat.attacks.goals",
+    "ImageSet": "turncoat.data.imageset",
+    "Model": "turncoat.models.base",
+    "Poisoned": "turncoat.attacks.base",
+    "Source": "turncoat.data.source",
+    "Splits": "turncoat.data.imageset",
+    "TrainSettings": "turncoat.train.settings",
+    "TrialConfig": "turncoat.experiment.config",
+    "TurncoatError": "turncoat.errors",
+    "collect_garbage": "turncoat.experiment.collect",
+    "load": "turncoat.data.source",
+    "load_network": "turncoat.experiment.weights",
+    "results": "turncoat.experiment.table",
+    "run": "turncoat.experiment.run",
+    "study": "turncoat.experiment.study",
+    "write_report": "turncoat.report",
+}
+
+__all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'turncoat' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return ["__version__", *sorted(_HOME)]

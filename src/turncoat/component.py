@@ -33,7 +33,7 @@ def _dump(component: BaseModel) -> dict[str, Any]:
 class Component(BaseModel, ABC):
     """A frozen, validated value with a complete ``repr``, found by its ``name`` within its family."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     family: ClassVar[str] = ""
     """The family's name and package, e.g. ``attacks`` for ``turncoat.attacks``; also the entry point group."""
@@ -41,6 +41,8 @@ class Component(BaseModel, ABC):
     """Raised by a fix that changes results; part of every trial's key."""
     shorthand: ClassVar[str | None] = None
     """The field that ``name:argument`` sets."""
+    default: ClassVar[str | None] = None
+    """Of a family root: the component that is meant by settings without a name; None where a name is needed."""
 
     name: str
 
@@ -48,6 +50,11 @@ class Component(BaseModel, ABC):
     def summary(cls) -> str:
         """First line of the docstring."""
         return (inspect.getdoc(cls) or "").partition("\n")[0]
+
+    @property
+    def label(self) -> str:
+        """``timm:resnet18``: the name, with the argument of its shorthand where it has one."""
+        return self.name if self.shorthand is None else f"{self.name}:{getattr(self, self.shorthand)}"
 
     def content(self) -> dict[str, str]:
         """For settings that name a file: the setting and a hash of what the file holds, so that a trial's key follows it."""
@@ -77,6 +84,8 @@ class Component(BaseModel, ABC):
             return found.model_validate(settings, context=dict(context or {}))
         if isinstance(value, Mapping):
             mapping = cast(Mapping[str, object], value)
+            if "name" not in mapping and cls.default:
+                mapping = {**mapping, "name": cls.default}
             if "name" not in mapping:
                 raise PydanticCustomError(
                     "name_missing", "needs a name: one of {names}", {"names": ", ".join(sorted(members(cls)))}

@@ -100,7 +100,7 @@ def _child(owner: type[BaseModel], value: object, field: str) -> object:
 def _models(annotation: Any, value: object) -> list[type[BaseModel]]:
     """The models that a field may hold; a component family's root becomes the component that ``value`` names."""
     if isinstance(annotation, type) and issubclass(annotation, Component) and not annotation.is_concrete():
-        named = cast(Mapping[str, object], value).get("name") if isinstance(value, Mapping) else value
+        named = cast(Mapping[str, object], value).get("name", annotation.default) if isinstance(value, Mapping) else value
         try:
             return [lookup(annotation, str(named).partition(":")[0])]
         except PydanticCustomError:

@@ -150,6 +150,7 @@ def _run(setting: Setting, store: Store, listener: Listener) -> None:
         "config": setting.config.model_dump(mode="json"),
         "attack": _describe_attack(fitted, setting.splits.train),
         "data": _describe_data(setting),
+        "model": setting.config.model.label,
         "poison": {
             "poisoned": int(poisoned.poisoned.sum()),
             "cover": int(poisoned.cover.sum()),

@@ -22,6 +22,7 @@ def save_network(network: nn.Module, model: Model, data: ImageSet, path: Path) -
     """Write the weights, with the model's settings, image shape and class names as metadata."""
     arch = {"model": model.model_dump(mode="json"), "shape": data.shape, "classes": data.classes}
     save_model(network, str(path), metadata={"format": "pt", "turncoat": json.dumps(arch)})
+    path.chmod(0o644)  # safetensors leaves it readable to its writer alone
 
 
 def load_network(path: Path, allow_factory: bool = False) -> tuple[Normalised, tuple[str, ...]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import ValidationInfo, field_validator
@@ -26,6 +29,13 @@ class FactoryModel(Model):
         if not (info.context or {}).get("allow_factory"):
             raise PydanticCustomError("factory", "a factory runs code: name it by --model-factory on the command line")
         return value
+
+    def content(self) -> dict[str, str]:
+        """The source of the factory's module: an edit makes a new trial. What that module imports is not looked at."""
+        spec = importlib.util.find_spec(self.factory.partition(":")[0])
+        if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+            return {}
+        return {"source": hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()}
 
     def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         """Call the factory with ``shape`` (C, H, W) and ``classes``; it returns a module from standardised images to logits."""

@@ -19,7 +19,7 @@ class Augmentation(BaseModel, frozen=True, extra="forbid"):
     cutout: int = Field(default=0, ge=0, description="side of the square that is blanked, in pixels")
 
 
-class TrainSettings(BaseModel, frozen=True, extra="forbid"):
+class TrainSettings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """How a victim is trained. What a configuration leaves out comes from the model's recipe for its preset."""
 
     preset: Preset = Field(default="full", description="'quick' trades some accuracy for time, for grids")

@@ -1,0 +1,50 @@
+"""The command line: a thin layer over the public functions. Nothing here imports torch before a command runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import turncoat
+from turncoat.cli import data, gc, listing, poison, report, results, run, study
+from turncoat.errors import TurncoatError, shown
+
+
+class _Commands(TyperGroup):
+    """Shows a `TurncoatError` as its lines and exits with code 2: a user's mistake is no traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TurncoatError as error:
+            for line in str(error).splitlines():
+                typer.echo(f"turncoat: {shown(line)}", err=True)
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"turncoat {turncoat.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def turncoat_command(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Plant, measure, find and remove backdoors in image classifiers."""
+    del version
+
+
+for command in (run, study, results, report, poison, data, listing, gc):
+    command.register(app)
+
+
+def main() -> None:
+    """The console entry point."""
+    app()

@@ -1,0 +1,63 @@
+"""``turncoat list``: what there is to choose from, the package's own and installed plug-ins'."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from turncoat.component import Component
+
+Kind = Literal["attacks", "datasets", "goals", "models"]
+
+
+def list_members(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As a JSON array.")] = False,
+) -> None:
+    """The attacks, data sets, goals or models there are, plug-ins included."""
+    from turncoat.component import members
+
+    lines = [_describe(name, member) for name, member in members(_family(kind)).items()]
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(lines))
+        return
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from turncoat.cli.tables import make_console
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for head in lines[0] if lines else ():
+        table.add_column(head, no_wrap=head == "name", overflow="fold")
+    for line in lines:
+        table.add_row(*map(escape, line.values()))
+    make_console().print(table)
+
+
+def _family(kind: Kind) -> type[Component]:
+    from turncoat.attacks import Attack, Goal
+    from turncoat.data import Source
+    from turncoat.models import Model
+
+    families: dict[Kind, type[Component]] = {"attacks": Attack, "datasets": Source, "goals": Goal, "models": Model}
+    return families[kind]
+
+
+def _describe(name: str, member: type[Component]) -> dict[str, str]:
+    from turncoat.attacks import Attack
+
+    line = {"name": f"{name}:{member.shorthand.upper()}" if member.shorthand else name, "what it is": member.summary()}
+    if issubclass(member, Attack):
+        label = "clean label" if member.clean_label else "false labels"
+        line |= {"attacker changes": member.threat_model, "labels": label, "paper": member.paper}
+    return line
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("list")(list_members)
