@@ -56,10 +56,8 @@ def render(trials: Sequence[Trial]) -> str:
 
 def _title(trial: Trial) -> str:
     record = trial.record
-    model = record.config.get("model")
-    name = ":".join(str(model[key]) for key in ("name", "arch") if key in model) if isinstance(model, dict) else model
-    on = f" on {shorten(record.data.name)}"
-    return shorten(record.attack.name) + on + (f", {shorten(name)}" if isinstance(name, str) else "")
+    model = f", {shorten(record.model)}" if record.model else ""
+    return f"{shorten(record.attack.name)} on {shorten(record.data.name)}{model}"
 
 
 def _environment() -> Environment:

@@ -62,8 +62,8 @@ def read_trials(folder: Path) -> list[Trial]:
 
 
 def _is_whole(folder: Path) -> bool:
-    """A trial still being written lies under a temporary name, which has a dot."""
-    return "." not in folder.name and (folder / "trial.json").is_file()
+    """A trial still being written lies elsewhere, or under a hidden name."""
+    return not folder.name.startswith(".") and (folder / "trial.json").is_file()
 
 
 def read_trial(folder: Path) -> Trial:

@@ -130,6 +130,7 @@ class TrialRecord(_Part):
     config: dict[Text, JsonValue]
     attack: AttackRecord
     data: DataRecord
+    model: Text = ""
     poison: PoisonRecord | None = None
     environment: dict[Text, JsonValue] = {}
     twin: Text = ""
