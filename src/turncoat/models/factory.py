@@ -32,7 +32,10 @@ class FactoryModel(Model):
 
     def content(self) -> dict[str, str]:
         """The source of the factory's module: an edit makes a new trial. What that module imports is not looked at."""
-        spec = importlib.util.find_spec(self.factory.partition(":")[0])
+        try:
+            spec = importlib.util.find_spec(self.factory.partition(":")[0])
+        except (ImportError, ValueError):
+            return {}  # build says what is wrong
         if spec is None or spec.origin is None or not Path(spec.origin).is_file():
             return {}
         return {"source": hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()}
