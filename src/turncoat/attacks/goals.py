@@ -25,6 +25,7 @@ class Goal(Component):
     """
 
     family: ClassVar[str] = "attacks"
+    default: ClassVar[str | None] = "all-to-one"
 
     def resolve(self, data: ImageSet) -> Goal:
         """The same goal with class names turned into indices; refuses classes that the data do not have."""

@@ -35,7 +35,7 @@ def choose(eligible: Tensor, rate: float, generator: torch.Generator, setting: s
 
 def _up(share: float) -> str:
     unit = 10.0 ** (math.floor(math.log10(share)) - 2)
-    return f"{math.ceil(share / unit) * unit:.3g}"
+    return f"{math.ceil(share / unit - 1e-9) * unit:.3g}"
 
 
 def _down(share: float) -> str:

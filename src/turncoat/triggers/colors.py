@@ -16,7 +16,9 @@ from turncoat.errors import TurncoatError
 def _check(value: object) -> object:
     """A grey level 0..255 where all channels agree, else ``(r, g, b)``."""
     channels: list[object] = [value]
-    if isinstance(value, str):
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        channels = [int(value)]
+    elif isinstance(value, str):
         try:
             channels = list(ImageColor.getrgb(value))
         except ValueError:

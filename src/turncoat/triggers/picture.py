@@ -86,7 +86,9 @@ def _decode(path: Path) -> Image.Image:
                 return (_eight_bits(upright) if upright.mode.startswith("I") else upright).convert("RGBA")
     except UnidentifiedImageError:
         raise ValueError(f"{path}: expected an image file (PNG, JPEG, ...), but its content is none") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        raise ValueError(f"{path}: expected at most {MAX_PIXELS:,} pixels, got a decompression bomb") from None
+    except (OSError, SyntaxError) as error:
         raise ValueError(f"{path}: the image cannot be decoded ({error})") from None
 
 

@@ -1,0 +1,181 @@
+"""One table over all attacks, found by scanning: goals x grey and colour x sizes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from turncoat.attacks import Attack, FittedAttack, Poisoned, triggered
+from turncoat.attacks.base import ThreatModel
+from turncoat.component import members
+from turncoat.data.imageset import ImageSet
+from turncoat.errors import TurncoatError
+from turncoat.triggers import to_float
+
+CLASSES = ("ant", "bee", "cat", "dog")
+GOALS: dict[str, Any] = {
+    "all-to-one": {"name": "all-to-one", "target": "cat"},
+    "all-to-all": "all-to-all",
+    "source-specific": {"name": "source-specific", "source": "bee", "target": 3},
+    "source-specific, half the cover": {"name": "source-specific", "source": 1, "target": 3, "cover": 0.5},
+    "untargeted": "untargeted",
+}
+SHAPES = [(1, 8, 8), (3, 8, 8), (3, 12, 20), (1, 28, 28)]
+RATE = 0.1
+
+
+def images(shape: tuple[int, int, int], count: int = 200) -> ImageSet:
+    draw = torch.Generator().manual_seed(5)
+    pixels = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=draw)
+    return ImageSet(pixels, torch.randint(0, 4, (count,), generator=draw), CLASSES)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(params=sorted(members(Attack)))
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=SHAPES, ids=str)
+def train(request: pytest.FixtureRequest) -> ImageSet:
+    return images(request.param)
+
+
+@pytest.fixture(params=GOALS)
+def fitted(request: pytest.FixtureRequest, name: str, train: ImageSet) -> Iterator[FittedAttack]:
+    before = torch.get_rng_state()
+    yield Attack.parse({"name": name, "rate": RATE, "goal": GOALS[request.param]}).fit(train, generator())
+    assert torch.equal(torch.get_rng_state(), before), "the global generator was used"
+
+
+def poisoned_pixels(poisoned: Poisoned, train: ImageSet) -> Tensor:
+    return (poisoned.data.images != train.images).flatten(1).any(1)
+
+
+def test_there_are_the_main_lines_attacks_and_each_says_what_it_is(name: str):
+    assert {"badnets", "blended"} <= set(members(Attack))
+    attack = members(Attack)[name]
+    assert attack.paper[-4:].isdigit(), "a paper ends with its year"
+    assert attack.threat_model in ThreatModel.__args__
+    assert attack.summary().endswith(".")
+    assert attack.version >= 1
+    value = Attack.parse(name)
+    assert Attack.parse(value.model_dump(mode="json")) == value
+    assert eval(repr(value), _names(value)) == value
+    with pytest.raises(ValueError, match="frozen"):
+        value.rate = 0.5  # type: ignore[misc]
+
+
+def _names(value: Any) -> dict[str, Any]:
+    """The classes that a repr names."""
+    found = {type(value).__name__: type(value)}
+    for field in type(value).model_fields:
+        if hasattr(inner := getattr(value, field), "model_fields_set"):
+            found |= _names(inner)
+    return found
+
+
+def test_poison_counts_and_labels(fitted: FittedAttack, train: ImageSet):
+    poisoned = fitted.poison(train)
+    chosen, given, true = poisoned.poisoned, poisoned.data.labels, train.labels
+    assert int(chosen.sum()) == round(RATE * len(train)) == 20
+    assert poisoned.rate == RATE
+    assert torch.equal(poisoned.true_labels, true)
+    assert torch.equal(given[~chosen], true[~chosen])
+    assert fitted.goal.eligible(true)[chosen].all()
+    assert not (chosen & poisoned.cover).any()
+    if fitted.attack.clean_label:
+        assert poisoned.relabelled == 0
+    else:
+        assert (given[chosen] != true[chosen]).all(), "a poisoned label that is the true one: the rate would be lower than told"
+        assert poisoned.relabelled == RATE
+
+
+def test_labels_are_what_the_goal_says(fitted: FittedAttack, train: ImageSet):
+    if fitted.attack.clean_label:
+        pytest.skip("keeps its labels")
+    poisoned = fitted.poison(train)
+    given, true = poisoned.data.labels[poisoned.poisoned], train.labels[poisoned.poisoned]
+    covering = set(train.labels[poisoned.cover].tolist())
+    match fitted.goal.name:
+        case "all-to-one":
+            assert set(given.tolist()) == {2}
+            assert set(true.tolist()) == {0, 1, 3}
+        case "all-to-all":
+            assert torch.equal(given, (true + 1) % 4)
+            assert set(true.tolist()) == {0, 1, 2, 3}
+        case "source-specific":
+            assert set(given.tolist()) == {3}
+            assert set(true.tolist()) == {1}
+            assert int(poisoned.cover.sum()) == round(RATE * fitted.goal.cover * 200)
+            assert covering == {0, 2}
+        case "untargeted":
+            assert len(set(((given - true) % 4).tolist())) == 3
+        case other:
+            pytest.fail(f"no expectation for {other}")
+    assert bool(covering) == (fitted.goal.name == "source-specific")
+
+
+def test_only_poisoned_and_cover_images_change_and_they_are_what_the_trigger_makes(fitted: FittedAttack, train: ImageSet):
+    poisoned = fitted.poison(train)
+    touched = poisoned.poisoned | poisoned.cover
+    if fitted.attack.threat_model != "labels":
+        assert torch.equal(poisoned_pixels(poisoned, train), touched)
+    sample, targets = train.subset(touched), poisoned.data.labels[touched]
+    shown = triggered(fitted, sample.images, sample.labels, targets, generator())
+    assert torch.equal(shown, poisoned.data.images[touched])
+
+
+def test_the_source_is_left_as_it_is(fitted: FittedAttack, train: ImageSet):
+    pixels, labels = train.images.clone(), train.labels.clone()
+    fitted.poison(train)
+    triggered(fitted, train.images, train.labels, train.labels, generator())
+    assert torch.equal(train.images, pixels)
+    assert torch.equal(train.labels, labels)
+
+
+def test_same_seed_same_poison_another_seed_another(name: str, train: ImageSet):
+    attack = Attack.parse({"name": name, "rate": RATE})
+    one = attack.fit(train, generator(1)).poison(train)
+    again = attack.fit(train, generator(1)).poison(train)
+    other = attack.fit(train, generator(2)).poison(train)
+    assert one.data.fingerprint == again.data.fingerprint
+    assert torch.equal(one.poisoned, again.poisoned)
+    assert not torch.equal(one.poisoned, other.poisoned)
+
+
+def test_trigger_is_batched_in_range_and_differentiable(fitted: FittedAttack, train: ImageSet):
+    sample = train.subset(torch.arange(7))
+    targets = torch.zeros(7, dtype=torch.int64)
+    x = to_float(sample.images).requires_grad_()
+    shown = fitted.trigger(x, sample.labels, targets, generator())
+    assert shown.shape == x.shape
+    assert shown.dtype == torch.float32
+    assert shown.min() >= 0
+    assert shown.max() <= 1
+    shown.sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    assert x.grad.abs().sum() > 0
+    one = fitted.trigger(x[2:3], sample.labels[2:3], targets[:1], generator())
+    if fitted.attack.threat_model != "training":
+        assert torch.allclose(one, shown[2:3], atol=1e-6)
+
+
+def test_triggered_images_do_not_depend_on_the_batch(fitted: FittedAttack, train: ImageSet):
+    targets = torch.zeros_like(train.labels)
+    whole = triggered(fitted, train.images, train.labels, targets)
+    parts = triggered(fitted, train.images, train.labels, targets, batch_size=33)
+    assert whole.dtype == torch.uint8
+    assert torch.equal(whole, parts)
+
+
+def test_another_training_set_is_refused(name: str):
+    fitted = Attack.parse({"name": name, "rate": RATE}).fit(images((1, 8, 8)), generator())
+    with pytest.raises(TurncoatError, match="fitted to another training set"):
+        fitted.poison(images((1, 8, 8), count=150))
