@@ -31,6 +31,10 @@ class RemoteFile:
     """In bytes, about; a server that sends over twice as much is cut off."""
 
 
+class _TooMuch(requests.RequestException):
+    """The server sends far more than was published."""
+
+
 def matches(path: Path, checksum: str) -> bool:
     """Whether the file is there and has the checksum ``ALGORITHM:HEX``."""
     return path.is_file() and _digest(path, checksum.partition(":")[0]) == checksum
@@ -62,6 +66,8 @@ def _from_any(remote: RemoteFile, target: Path, progress: Progress, pause: float
             _persist(url, part, remote, progress, pause)
         except requests.RequestException as error:
             failures.append(f"{url}: {_reason(error)}")
+            if isinstance(error, _TooMuch):
+                part.unlink()
             continue
         algorithm = remote.checksum.partition(":")[0]
         if (got := _digest(part, algorithm)) == remote.checksum:
@@ -105,7 +111,7 @@ def _continue(url: str, part: Path, remote: RemoteFile, progress: Progress) -> N
             for block in response.iter_content(1 << 18):
                 have += len(block)
                 if have > 2 * remote.size + 4096:
-                    raise requests.exceptions.InvalidHeader(f"expected about {remote.size:,} bytes, got more than {have:,}")
+                    raise _TooMuch(f"expected about {remote.size:,} bytes, got more than {have:,}")
                 file.write(block)
                 progress(remote.name, have, total)
 

@@ -13,7 +13,7 @@ from turncoat.data.archive import read_members
 from turncoat.data.decoding import Picture, Pictures, decode_pictures
 from turncoat.data.download import RemoteFile
 from turncoat.data.downloaded import Downloaded
-from turncoat.data.folder import Resize, height_width, load_folder
+from turncoat.data.folder import Resize, load_folder
 from turncoat.data.imageset import Splits
 from turncoat.data.listing import Listing, list_file
 from turncoat.data.picture import EXTENSIONS
@@ -43,7 +43,7 @@ class Flowers(Downloaded):
         ),
     )
 
-    size: Resize = Field(default=128, description="resize to this side, or [height, width]; aspect ratio is not kept")
+    size: Resize = Field(default=(128, 128), description="resize to this side, or [height, width]; aspect ratio is not kept")
     test_share: float = Field(default=0.2, gt=0, lt=1, description="stratified")
     split_seed: int = Field(default=0, ge=0, lt=2**32)
 
@@ -53,7 +53,7 @@ class Flowers(Downloaded):
             inner = root / "flower_photos"
             return load_folder(
                 inner if inner.is_dir() else root,
-                size=height_width(self.size),
+                size=self.size,
                 test_share=self.test_share,
                 split_seed=self.split_seed,
                 progress=progress,
@@ -69,7 +69,7 @@ class Flowers(Downloaded):
 
         return decode_pictures(
             pictures,
-            size=height_width(self.size),
+            size=self.size,
             grey=None,
             listing=Listing.of(archive.parent, [list_file(archive)]),
             settings={"test_share": self.test_share, "split_seed": self.split_seed},

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, cast
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from turncoat.data.cache import Cache
 from turncoat.data.classtree import ClassTree, scan_classes, subfolders
@@ -18,9 +20,20 @@ from turncoat.data.split import stratified_split
 from turncoat.errors import TurncoatError, shown
 from turncoat.progress import Progress, silent
 
-Side = Annotated[int, Field(ge=1, le=8192)]
-Resize = Side | tuple[Side, Side]
-"""Side of a square, or (height, width), in pixels."""
+_LARGEST = 8192
+
+
+def _height_width(value: object) -> object:
+    pair = (value, value) if isinstance(value, int) else value
+    sides = list(cast(Sequence[object], pair)) if isinstance(pair, list | tuple) else []
+    if len(sides) == 2 and all(isinstance(side, int) and 1 <= side <= _LARGEST for side in sides):
+        return tuple(sides)
+    message = "expected a side or [height, width] in pixels, 1 to {largest} each, got {got}"
+    raise PydanticCustomError("size", message, {"largest": _LARGEST, "got": value})
+
+
+Resize = Annotated[tuple[int, int], BeforeValidator(_height_width)]
+"""(height, width) in pixels; the side of a square is taken too."""
 
 _TEST_NAMES = ("test", "val", "valid", "validation")
 
@@ -44,17 +57,12 @@ class Folder(Source):
     def load(self, progress: Progress = silent) -> Splits:
         return load_folder(
             self.path.expanduser(),
-            size=height_width(self.size),
+            size=self.size,
             grey=self.grey,
             test_share=self.test_share,
             split_seed=self.split_seed,
             progress=progress,
         )
-
-
-def height_width(size: Resize | None) -> Size | None:
-    """A ``size`` setting as (height, width)."""
-    return (size, size) if isinstance(size, int) else size
 
 
 def load_folder(

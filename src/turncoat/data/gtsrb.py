@@ -16,7 +16,7 @@ from turncoat.data.decoding import Picture, Pictures, decode_pictures, from_file
 from turncoat.data.download import RemoteFile
 from turncoat.data.downloaded import Downloaded, locate
 from turncoat.data.flowers import in_memory, is_image
-from turncoat.data.folder import Resize, height_width
+from turncoat.data.folder import Resize
 from turncoat.data.imageset import Splits
 from turncoat.data.listing import Listing, list_file
 from turncoat.errors import TurncoatError, shown
@@ -50,13 +50,11 @@ class Gtsrb(Downloaded):
         RemoteFile(_TRUTH, (_URL + _TRUTH,), "md5:fe31e9c9270bbcd7b84b7f21a9d9d9e5", 99_620),
     )
 
-    size: Resize = Field(default=32, description="resize to this side, or [height, width]; aspect ratio is not kept")
+    size: Resize = Field(default=(32, 32), description="resize to this side, or [height, width]; aspect ratio is not kept")
 
     def read(self, root: Path, progress: Progress) -> Splits:
         listing, pictures = _packed(root) if (root / _TRAIN).is_file() else _unpacked(root)
-        return decode_pictures(
-            pictures, size=height_width(self.size), grey=False, listing=listing, settings={}, progress=progress
-        )
+        return decode_pictures(pictures, size=self.size, grey=False, listing=listing, settings={}, progress=progress)
 
 
 def _packed(root: Path) -> tuple[Listing, Callable[[], Pictures]]:

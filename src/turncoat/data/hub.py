@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from turncoat.data.decoding import Picture, Pictures, decode_pictures
-from turncoat.data.folder import Resize, height_width
+from turncoat.data.folder import Resize
 from turncoat.data.imageset import Splits
 from turncoat.data.source import Source
 from turncoat.data.split import stratified_split
@@ -56,9 +56,7 @@ class Hub(Source):
             return self._pictures(found, library)
 
         settings = {"hub": [self.train, self.test, self.test_share, self.split_seed]}
-        return decode_pictures(
-            pictures, size=height_width(self.size), grey=self.grey, listing=None, settings=settings, progress=progress
-        )
+        return decode_pictures(pictures, size=self.size, grey=self.grey, listing=None, settings=settings, progress=progress)
 
     def _pictures(self, found: Mapping[str, Any], library: Any) -> Pictures:
         for split in filter(None, (self.train, self.test)):

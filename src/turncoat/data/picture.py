@@ -112,8 +112,8 @@ def _may_be_turned(image: Image.Image) -> bool:
 
 
 def _turned(image: Image.Image) -> bool:
-    """Whether the orientation swaps width and height, as far as the header tells."""
-    if not _may_be_turned(image):
+    """Whether the orientation swaps width and height, as far as the header tells. A TIFF's size has it in already."""
+    if not _may_be_turned(image) or image.format == "TIFF":
         return False
     try:
         return image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
