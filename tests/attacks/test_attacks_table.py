@@ -167,6 +167,14 @@ def test_trigger_is_batched_in_range_and_differentiable(fitted: FittedAttack, tr
         assert torch.allclose(one, shown[2:3], atol=1e-6)
 
 
+def test_trigger_runs_on_the_device_of_its_input(name: str):
+    """``meta`` is a device that every machine has; a tensor left on the CPU would not go with it."""
+    fitted = Attack.parse({"name": name, "rate": RATE}).fit(images((3, 8, 8)), generator())
+    labels = torch.zeros(2, dtype=torch.int64, device="meta")
+    shown = fitted.trigger(torch.empty(2, 3, 8, 8, device="meta"), labels, labels)
+    assert (shown.device.type, shown.shape) == ("meta", (2, 3, 8, 8))
+
+
 def test_triggered_images_do_not_depend_on_the_batch(fitted: FittedAttack, train: ImageSet):
     targets = torch.zeros_like(train.labels)
     whole = triggered(fitted, train.images, train.labels, targets)

@@ -21,6 +21,10 @@ ThreatModel = Literal["labels", "images", "images+labels", "training"]
 """What the attacker may change: labels alone, images alone (clean label), both, or the training itself."""
 
 
+_CHUNK = 2**20
+"""Values computed at a time: small enough to stay in cache, large enough for the threads."""
+
+
 @dataclass(frozen=True, eq=False)
 class Poisoned:
     """A poisoned training set and the truth about it, which only evaluation may see.
@@ -125,8 +129,9 @@ class FittedComposition(FittedAttack):
             raise TurncoatError(f"{self.attack.name}: was fitted to another training set; call fit with this one first")
         images = train.images.clone()
         touched = (self.chosen | self.cover).nonzero().squeeze(1)
-        for start in range(0, len(touched), 1000):
-            rows = touched[start : start + 1000]
+        step = max(1, _CHUNK // images[0].numel())
+        for start in range(0, len(touched), step):
+            rows = touched[start : start + step]
             images[rows] = to_uint8(self.training(to_float(train.images[rows])))
         data = ImageSet(images, self.labels, train.classes)
         return Poisoned(data, self.true_labels, self.chosen, self.cover)
