@@ -97,9 +97,8 @@ def test_files_changed_just_now_are_not_trusted_by_their_times(root: Path, tmp_p
 
 
 def test_settings_that_change_the_pixels_have_entries_of_their_own(root: Path, cache: Cache) -> None:
-    shapes = [
-        load_folder(root, cache=cache, size=size, grey=grey).train.shape for size in (None, (8, 8)) for grey in (None, True)
-    ]
+    settings = [(size, grey) for size in (None, (8, 8)) for grey in (None, True)]
+    shapes = [load_folder(root, cache=cache, size=size, grey=grey).train.shape for size, grey in settings]
     assert shapes == [(3, 16, 16), (1, 16, 16), (3, 8, 8), (1, 8, 8)]
     assert len(entries(cache)) == 4
 

@@ -111,6 +111,12 @@ def test_moved_copy_is_the_same_data(save_tree: Any, tmp_path: Path) -> None:
     assert load(f"folder:{root}").fingerprint == load(f"folder:{tmp_path / 'copy'}").fingerprint
 
 
+def test_digits_do_not_hang_on_where_scikit_learn_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    direct = load("digits").fingerprint
+    monkeypatch.setattr("turncoat.data.digits.find_spec", lambda name: None)
+    assert load("digits").fingerprint == direct
+
+
 def test_fingerprint_follows_pixels_labels_and_names() -> None:
     images = torch.zeros(4, 3, 2, 2, dtype=torch.uint8)
     labels = torch.tensor([0, 1, 0, 1])

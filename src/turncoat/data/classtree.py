@@ -113,7 +113,7 @@ def _image(entry: os.DirEntry[str], prefix: str) -> ListedFile:
     found = entry.stat()
     if not stat.S_ISREG(found.st_mode):
         raise TurncoatError(f"{shown(entry.path)}: expected an image file, got something that is not a plain file")
-    return ListedFile(entry.path, prefix + entry.name, found.st_size, (found.st_mtime_ns, found.st_ctime_ns))
+    return ListedFile(entry.path, prefix + entry.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

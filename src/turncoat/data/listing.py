@@ -17,8 +17,10 @@ class ListedFile(NamedTuple):
     path: str
     name: str
     size: int
-    changed: tuple[int, int]
-    """Nanoseconds since 1970 of the last change of content and of the file's record (the latter cannot be set back)."""
+    modified: int
+    """When its content last changed, in nanoseconds since 1970."""
+    recorded: int
+    """The same of the file's record, which cannot be set back."""
 
 
 class Listing(NamedTuple):
@@ -32,8 +34,8 @@ class Listing(NamedTuple):
         """The listing of files below ``root``, in the order given."""
         files = list(files)
         digest = hashlib.sha256(os.fsencode(root.resolve()))
-        digest.update(os.fsencode("".join(f"\n{file.name}\0{file.size} {file.changed}" for file in files)))
-        return cls(digest.hexdigest(), max((max(file.changed) for file in files), default=0))
+        digest.update(os.fsencode("".join(f"\n{file.name}\0{file.size} {file.modified} {file.recorded}" for file in files)))
+        return cls(digest.hexdigest(), max((max(file.modified, file.recorded) for file in files), default=0))
 
     @classmethod
     def join(cls, listings: Iterable[Listing]) -> Listing:
@@ -48,4 +50,4 @@ def list_file(path: Path) -> ListedFile:
         found = path.stat()
     except OSError as error:
         raise TurncoatError(f"{shown(path)}: expected a file, got: {error.strerror}") from None
-    return ListedFile(str(path), path.name, found.st_size, (found.st_mtime_ns, found.st_ctime_ns))
+    return ListedFile(str(path), path.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
