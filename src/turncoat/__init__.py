@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from turncoat.attacks.base import Attack as Attack
     from turncoat.attacks.base import FittedAttack as FittedAttack
     from turncoat.attacks.base import Poisoned as Poisoned
+    from turncoat.attacks.export import write_poisoned as write_poisoned
     from turncoat.attacks.goals import Goal as Goal
     from turncoat.data.imageset import ImageSet as ImageSet
     from turncoat.data.imageset import Splits as Splits
@@ -48,6 +49,7 @@ _HOME = {
     "results": "turncoat.experiment.table",
     "run": "turncoat.experiment.run",
     "study": "turncoat.experiment.study",
+    "write_poisoned": "turncoat.attacks.export",
     "write_report": "turncoat.report",
 }
 
