@@ -5,6 +5,7 @@ Each command of ``turncoat`` is a function here; names are imported when first u
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from turncoat.train.settings import TrainSettings as TrainSettings
 
 __version__ = "0.1.0"
+
+# libgomp's threads spin for milliseconds at every barrier, unless told otherwise before torch loads it: two trainings that share
+# the cores then starve each other, tenfold.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _HOME = {
     "Attack": "turncoat.attacks.base",
