@@ -26,8 +26,8 @@ TRIAL_VERSION = 1
 def trial_key(config: TrialConfig, fingerprint: str, placement: Placement) -> str:
     """The key of a trial: 20 hexadecimal digits.
 
-    config: with its training settings resolved, so that a preset and the same settings spelt out are one trial. The data enter by
-    their fingerprint, not by the path they were read from; files that an attack names enter by their content.
+    config: settled, so that a preset and the same settings spelt out are one trial, and a class's name and its index too. Data
+    enter by their fingerprint, not by the path they were read from; files that an attack names enter by their content.
     ``keep_models`` does not enter.
     """
     return _hash({"kind": "trial", "attack": identity(config.attack), **_shared(config, fingerprint, placement)})

@@ -83,15 +83,17 @@ class Setting:
 
 
 def settle(config: TrialConfig, datasets: Datasets, progress: Progress = silent) -> Setting:
-    """Load the data and resolve device and training settings. Raises `TurncoatError` for what is not there."""
+    """Load the data; resolve device, training and the goal's class names. Raises `TurncoatError` for what is not there."""
     placement = place(config.device, config.precision)
+    splits = datasets.load(config.data, progress)
     resolved = {
+        "attack": config.attack.model_copy(update={"goal": config.attack.goal.resolve(splits.train)}),
         "train": resolve_settings(config.model, config.train),
         "device": str(placement.device),
         "precision": placement.precision,
         "threads": placement.threads,
     }
-    return Setting(config.model_copy(update=resolved), datasets.load(config.data, progress), placement)
+    return Setting(config.model_copy(update=resolved), splits, placement)
 
 
 def run_trial(
@@ -178,6 +180,7 @@ def _run(setting: Setting, store: Store, listener: Listener) -> None:
 
 
 Figures = list[dict[str, object]]
+_COLUMNS = ("seed", "stage", "method", "metric", "group", "value", "low", "high", "n", "seconds")
 
 
 @dataclass(frozen=True)
@@ -271,7 +274,7 @@ def _new_stage() -> None:
 
 
 def _figures(rows: Sequence[Row], setting: Setting) -> Figures:
-    return [row.as_dict(setting.config.seed) for row in rows]
+    return [{name: row.as_dict(setting.config.seed)[name] for name in _COLUMNS} for row in rows]
 
 
 def _describe_attack(fitted: FittedAttack, train: ImageSet) -> dict[str, object]:
