@@ -118,7 +118,7 @@ def test_a_factory_is_refused_unless_the_command_line_names_it(tmp_path: Path, m
     assert "mynets" not in sys.modules
     allowed = {"allow_factory": True}
     assert Model.parse("factory:mynets:tiny", allowed).build((1, 8, 8), 3)(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
-    with pytest.raises(TurncoatError, match="must return a torch.nn.Module, it returned int"):
+    with pytest.raises(TurncoatError, match=r"must return a torch\.nn\.Module, it returned int"):
         Model.parse("factory:mynets:wrong", allowed).build((1, 8, 8), 3)
-    with pytest.raises(TurncoatError, match="expected an importable package.module:function"):
+    with pytest.raises(TurncoatError, match=r"expected an importable package\.module:function"):
         Model.parse("factory:mynets:absent", allowed).build((1, 8, 8), 3)
