@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from turncoat.attacks import FittedAttack, Goal, Poisoned
 from turncoat.data import ImageSet
 from turncoat.evaluate import Row, evaluate_attack, evaluate_clean
-from turncoat.evaluate.intervals import t_interval, wilson
+from turncoat.evaluate.intervals import wilson
 from turncoat.evaluate.predict import predict
 from turncoat.evaluate.samples import collect_samples
 from turncoat.evaluate.stealth import psnr, ssim, stealth
@@ -147,14 +147,6 @@ def test_wilson_against_published_values() -> None:
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, table I
     assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
     assert wilson(0, 0) == (0, 1)
-
-
-def test_t_interval_over_seeds() -> None:
-    mean, low, high = t_interval([0.9, 0.92, 0.94])
-    assert mean == pytest.approx(0.92)
-    assert high - mean == pytest.approx(4.302653 * 0.02 / 3**0.5, rel=1e-5)
-    assert mean - low == pytest.approx(high - mean)
-    assert math.isnan(t_interval([0.9])[1])
 
 
 def test_predict_is_batched_and_keeps_the_mode() -> None:
