@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from turncoat.experiment.grid import Cell
@@ -27,9 +27,8 @@ def listening() -> Generator[tuple[Listener, Callable[[int, int, Cell], None]]]:
         return
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=16),
         TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
@@ -61,7 +60,7 @@ class _Live:
 
     def epoch(self, what: str, record: EpochRecord) -> None:
         if self.work is not None and what == self.what:
-            note = f"epoch {record.epoch}  loss {record.loss:.3f}  CA {record.accuracy:.1%} (training batches)"
+            note = f"epoch {record.epoch}  loss {record.loss:.3f}  CA {record.accuracy:.1%}"
             self.bars.update(self.work, note=note)
 
     def announce(self, done: int, total: int, cell: Cell) -> None:
