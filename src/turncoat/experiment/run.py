@@ -8,8 +8,9 @@ from pathlib import Path
 from turncoat.errors import TurncoatError
 from turncoat.experiment.config import TrialConfig, lay_over, parse_config, read_config
 from turncoat.experiment.listener import Listener
+from turncoat.experiment.setting import Datasets
 from turncoat.experiment.store import Store
-from turncoat.experiment.trial import Datasets, TrialResult, run_trial
+from turncoat.experiment.trial import TrialResult, run_trial
 from turncoat.overrides import parse_overrides
 
 

@@ -12,8 +12,9 @@ from turncoat.errors import TurncoatError
 from turncoat.experiment.grid import Cell, read_study
 from turncoat.experiment.listener import Listener
 from turncoat.experiment.record import to_json
+from turncoat.experiment.setting import Datasets, cpu_threads, settle
 from turncoat.experiment.store import Store
-from turncoat.experiment.trial import Datasets, TrialResult, cpu_threads, run_trial, settle
+from turncoat.experiment.trial import TrialResult, run_trial
 from turncoat.progress import Progress, silent
 
 

@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import cast
 
 import numpy as np
-import torch
 from torch import nn
 
-import turncoat
 from turncoat.attacks.base import FittedAttack, Poisoned
-from turncoat.data.imageset import ImageSet, Splits
-from turncoat.data.source import Source
+from turncoat.data.imageset import ImageSet
 from turncoat.evaluate.rows import Row
 from turncoat.evaluate.samples import Samples, collect_samples
 from turncoat.evaluate.stealth import stealth
 from turncoat.evaluate.victim import evaluate_attack, evaluate_clean
 from turncoat.experiment.config import TrialConfig
-from turncoat.experiment.key import processor, trial_key, twin_key
+from turncoat.experiment.describe import describe_attack, describe_data, describe_environment, describe_poison, write_manifest
 from turncoat.experiment.listener import Listener
 from turncoat.experiment.record import TwinRecord, to_json
+from turncoat.experiment.setting import Datasets, Setting, cpu_threads, settle
 from turncoat.experiment.store import WEIGHTS, Store
 from turncoat.experiment.weights import load_into, save_network
-from turncoat.models.base import make_victim, resolve_settings
-from turncoat.progress import Progress, silent
+from turncoat.models.base import make_victim
 from turncoat.report.read import Trial
 from turncoat.report.record import TrialRecord
-from turncoat.seeds import generator, seed_for
+from turncoat.seeds import seed_for
 from turncoat.train.engine import Diverged, History, train
 from turncoat.train.memory import peak_memory_mb, release_memory, reset_peak
-from turncoat.train.placement import Placement, place
 
 
 @dataclass(frozen=True)
@@ -43,57 +36,6 @@ class TrialResult(Trial):
     """A trial in the store. ``cached``: it was there already, nothing was trained."""
 
     cached: bool
-
-
-class Datasets:
-    """Keeps the data set that was loaded last, for the trials of a study that share it."""
-
-    def __init__(self) -> None:
-        self._last: tuple[Source, Splits] | None = None
-
-    def load(self, source: Source, progress: Progress = silent) -> Splits:
-        """``source.load``, unless the last call asked for the same."""
-        if self._last is None or self._last[0] != source:
-            self._last = None
-            self._last = (source, source.load(progress))
-        return self._last[1]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A configuration with everything that was left open settled: data, device, precision, threads, training."""
-
-    config: TrialConfig
-    splits: Splits
-    placement: Placement
-
-    @property
-    def key(self) -> str:
-        """The trial's key."""
-        return trial_key(self.config, self.splits.fingerprint, self.placement)
-
-    @property
-    def twin(self) -> str:
-        """The clean twin's key."""
-        return twin_key(self.config, self.splits.fingerprint, self.placement)
-
-    def fit(self) -> FittedAttack:
-        """The attack on this trial's poison seed."""
-        return self.config.attack.fit(self.splits.train, generator(self.config.seed, "poison"))
-
-
-def settle(config: TrialConfig, datasets: Datasets, progress: Progress = silent) -> Setting:
-    """Load the data; resolve device, training and the goal's class names. Raises `TurncoatError` for what is not there."""
-    placement = place(config.device, config.precision)
-    splits = datasets.load(config.data, progress)
-    resolved = {
-        "attack": config.attack.model_copy(update={"goal": config.attack.goal.resolve(splits.train)}),
-        "train": resolve_settings(config.model, config.train),
-        "device": str(placement.device),
-        "precision": placement.precision,
-        "threads": placement.threads,
-    }
-    return Setting(config.model_copy(update=resolved), splits, placement)
 
 
 def run_trial(
@@ -115,17 +57,6 @@ def run_trial(
             assert found is not None
             return TrialResult(found.folder, found.record, cached=False)
         return TrialResult(found.folder, found.record, cached=True)
-
-
-@contextmanager
-def cpu_threads(count: int | None) -> Generator[None]:
-    """Run the block on ``count`` CPU threads; None leaves them as they are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _run(setting: Setting, store: Store, listener: Listener) -> None:
@@ -150,16 +81,11 @@ def _run(setting: Setting, store: Store, listener: Listener) -> None:
         "status": "diverged" if error else "done",
         "error": error,
         "config": setting.config.model_dump(mode="json"),
-        "attack": _describe_attack(fitted, setting.splits.train),
-        "data": _describe_data(setting),
+        "attack": describe_attack(fitted, setting.splits.train),
+        "data": describe_data(setting),
         "model": setting.config.model.label,
-        "poison": {
-            "poisoned": int(poisoned.poisoned.sum()),
-            "cover": int(poisoned.cover.sum()),
-            "rate": poisoned.rate,
-            "relabelled": poisoned.relabelled,
-        },
-        "environment": _environment(setting.placement),
+        "poison": describe_poison(poisoned),
+        "environment": describe_environment(setting.placement),
         "twin": setting.twin,
         "rows": rows,
         "history": history,
@@ -169,7 +95,7 @@ def _run(setting: Setting, store: Store, listener: Listener) -> None:
         "created": _now(),
     }
     with store.writing(store.trial_folder(setting.key)) as folder:
-        _write_manifest(poisoned, folder / "manifest.csv")
+        write_manifest(poisoned, folder / "manifest.csv")
         if samples:
             np.savez_compressed(folder / "samples.npz", clean=samples.images["clean"], triggered=samples.images["triggered"])
         if victim is not None and not error and setting.config.keep_models != "none":
@@ -274,53 +200,8 @@ def _new_stage() -> None:
 
 
 def _figures(rows: Sequence[Row], setting: Setting) -> Figures:
-    return [{name: row.as_dict(setting.config.seed)[name] for name in _COLUMNS} for row in rows]
-
-
-def _describe_attack(fitted: FittedAttack, train: ImageSet) -> dict[str, object]:
-    attack = fitted.attack
-    named = {key: getattr(fitted.goal, key, None) for key in ("target", "source")}
-    return {
-        "name": attack.name,
-        "repr": repr(attack),
-        "paper": attack.paper,
-        "threat_model": attack.threat_model,
-        "clean_label": attack.clean_label,
-        "goal": fitted.goal.name,
-        **{key: None if index is None else train.classes[int(index)] for key, index in named.items()},
-    }
-
-
-def _describe_data(setting: Setting) -> dict[str, object]:
-    splits = setting.splits
-    return {
-        "name": setting.config.data.name,
-        "fingerprint": splits.fingerprint,
-        "train": len(splits.train),
-        "test": len(splits.test),
-        "shape": splits.train.shape,
-        "classes": splits.train.classes,
-    }
-
-
-def _environment(placement: Placement) -> dict[str, object]:
-    return {
-        "turncoat": turncoat.__version__,
-        "torch": torch.__version__,
-        "device": placement.describe(),
-        "precision": placement.precision,
-        "threads": placement.threads,
-        "machine": processor(),
-    }
-
-
-def _write_manifest(poisoned: Poisoned, path: Path) -> None:
-    """The truth about each training image: its true and given label, whether it is poisoned or cover (0 or 1)."""
-    columns = (poisoned.true_labels, poisoned.data.labels, poisoned.poisoned, poisoned.cover)
-    table = torch.stack([torch.arange(len(poisoned.data)), *(column.long() for column in columns)], dim=1)
-    rows = cast("list[list[int]]", table.tolist())
-    lines = [",".join(map(str, row)) for row in rows]
-    path.write_text("\n".join(["index,true_label,given_label,poisoned,cover", *lines]) + "\n", encoding="utf-8")
+    named = [row.as_dict(setting.config.seed) for row in rows]
+    return [{column: row[column] for column in _COLUMNS} for row in named]
 
 
 def _now() -> str:
