@@ -39,12 +39,13 @@ def python(code: str, path: Path) -> str:
     return answer.stdout
 
 
-def test_the_example_attack_poisons_and_triggers(installed: Path) -> None:
+def test_the_example_attack_poisons_and_triggers_and_explains_a_frame_that_is_too_wide(installed: Path) -> None:
     code = """
 import torch
 from turncoat.attacks import Attack
 from turncoat.component import members
 from turncoat.data import load
+from turncoat.errors import TurncoatError
 assert "frame" in members(Attack)
 train = load("digits").train
 fitted = Attack.parse({"name": "frame", "rate": 0.1, "level": 1.0}).fit(train, torch.Generator().manual_seed(0))
@@ -56,19 +57,8 @@ x = torch.full((2, 1, 8, 8), 0.5)
 y = torch.zeros(2, dtype=torch.int64)
 out = fitted.trigger(x, y, y)
 assert (out[:, :, 1:-1, 1:-1] == 0.5).all() and int((out == 1).sum()) == 2 * 28
-print("fine")
-"""
-    assert python(code, installed) == "fine\n"
-
-
-def test_the_example_attack_explains_a_frame_that_is_too_wide(installed: Path) -> None:
-    code = """
-import torch
-from turncoat.attacks import Attack
-from turncoat.data import load
-from turncoat.errors import TurncoatError
 try:
-    Attack.parse({"name": "frame", "width": 4}).fit(load("digits").train, torch.Generator())
+    Attack.parse({"name": "frame", "width": 4}).fit(train, torch.Generator())
 except TurncoatError as error:
     print(error)
 """
