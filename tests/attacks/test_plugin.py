@@ -1,5 +1,6 @@
 """A third-party attack: a five-line module and an entry point, as an installed package has them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -51,6 +52,22 @@ def test_an_installed_attack_is_there_and_poisons(tmp_path: Path):
     done = run(["-W", "error", "-c", USE], install(tmp_path, MODULE))
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "True 0.1 All white."
+
+
+def test_it_is_listed_and_runs_by_name(tmp_path: Path):
+    environment = install(tmp_path, MODULE)
+    listed = run(["-m", "turncoat", "list", "attacks"], environment)
+    assert "white" in listed.stdout, listed.stderr
+    config = tmp_path / "white.yaml"
+    config.write_text("{data: digits, model: small-cnn, attack: {name: white, rate: 0.1}, train: {epochs: 2}, threads: 1}")
+    done = run(["-m", "turncoat", "run", str(config), "--json", "--no-report", "--out", str(tmp_path / "runs")], environment)
+    assert done.returncode == 0, done.stderr
+    (asr,) = [
+        row["value"]
+        for row in json.loads(done.stdout)["rows"]
+        if (row["metric"], row["method"], row["group"]) == ("asr", "victim", "")
+    ]
+    assert asr > 0.9, "an all-white image is as plain a trigger as can be"
 
 
 def test_a_broken_one_does_not_take_the_rest_down(tmp_path: Path):
