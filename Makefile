@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "$(PYTHON) -m venv failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	@echo "Installing into $(VENV): once, several GB on Linux, where PyTorch brings its CUDA libraries"
-	@$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable . --group dev
+	@$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable . --group dev
 	@touch $@
 
 demo: $(STAMP) ## BadNets on real 8x8 digits: a victim and its clean twin, three seeds, table and page

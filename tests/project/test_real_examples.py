@@ -1,0 +1,43 @@
+"""The examples that need photographs, on real ones, for one epoch: they run, and count what they say they count."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from turncoat.experiment.run import run
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ONE_EPOCH = ["train.epochs=1", "keep_models=none"]
+
+
+def overall(trial: Any) -> dict[tuple[str, str], Any]:
+    return {(row.method, row.metric): row for row in trial.record.rows if row.group == "" and row.stage == "evaluate"}
+
+
+@pytest.mark.real
+def test_cifar10_badnets_on_the_jpeg_copy(real_data: Path, tmp_path: Path) -> None:
+    folder = real_data / "cifar10-jpeg"
+    overrides = ["data.name=folder", f"data.path={folder}", *ONE_EPOCH]
+    (trial,) = run(EXAMPLES / "cifar10-badnets.yaml", overrides, out=tmp_path, report=False)
+    document = json.loads((trial.folder / "trial.json").read_text())
+    assert document["poison"]["poisoned"] == 500
+    found = overall(trial)
+    assert (found["victim", "ca"].n, found["victim", "asr"].n) == (10_000, 9_000)
+    assert found["victim", "ca"].value > 0.5
+    assert found["clean-twin", "ca"].value > 0.5
+
+
+@pytest.mark.real
+def test_folder_badnets_on_flowers(real_data: Path, tmp_path: Path) -> None:
+    overrides = [f"data.path={real_data / 'flowers-160'}", "data.size=32", *ONE_EPOCH]
+    (trial,) = run(EXAMPLES / "folder-badnets.yaml", overrides, out=tmp_path)
+    document = json.loads((trial.folder / "trial.json").read_text())
+    assert document["data"]["shape"] == [3, 32, 32]
+    assert (document["data"]["train"], document["data"]["test"]) == (2934, 736)
+    assert document["poison"]["poisoned"] == round(0.05 * 2934)
+    assert overall(trial)["victim", "ca"].value > 0.2  # five classes
+    assert (tmp_path / "report.html").stat().st_size > 10_000
