@@ -4,16 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
-
-QUICK: dict[str, Any] = {
-    "data": "digits",
-    "model": "small-cnn",
-    "attack": {"name": "badnets", "rate": 0.1, "patch": {"size": 2}},
-    "train": {"epochs": 0.5, "batch_size": 128},
-    "precision": "fp32",
-    "threads": 1,
-}
 
 
 def write(path: Path, document: object) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_helpers import QUICK, write
+from cli_helpers import write
+from quick_trial import QUICK
 from typer.testing import CliRunner, Result
 
 from turncoat.cli import app

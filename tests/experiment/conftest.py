@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from experiment_helpers import QUICK, Trained
+from experiment_helpers import Trained
+from quick_trial import QUICK
 
 
 @pytest.fixture

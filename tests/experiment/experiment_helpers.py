@@ -8,16 +8,6 @@ from typing import Any
 
 from turncoat.experiment.listener import Listener
 
-QUICK: dict[str, Any] = {
-    "data": "digits",
-    "model": "small-cnn",
-    "attack": {"name": "badnets", "rate": 0.1, "patch": {"size": 2}},
-    "train": {"epochs": 0.5, "batch_size": 128},
-    "precision": "fp32",
-    "threads": 1,
-}
-"""A trial of a second: not enough to learn much, enough to be measured."""
-
 
 class Trained:
     """Listens to a run and counts the trainings by name."""

@@ -1,4 +1,4 @@
-"""The examples that need photographs, on real ones, for one epoch: they run, and count what they say they count."""
+"""The examples that need photographs, on real ones, trained briefly: they run, and count what they say they count."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from turncoat.experiment.run import run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-ONE_EPOCH = ["train.epochs=1", "keep_models=none"]
 
 
 def overall(trial: Any) -> dict[tuple[str, str], Any]:
@@ -21,19 +20,19 @@ def overall(trial: Any) -> dict[tuple[str, str], Any]:
 @pytest.mark.real
 def test_cifar10_badnets_on_the_jpeg_copy(real_data: Path, tmp_path: Path) -> None:
     folder = real_data / "cifar10-jpeg"
-    overrides = ["data.name=folder", f"data.path={folder}", *ONE_EPOCH]
+    overrides = ["data.name=folder", f"data.path={folder}", "train.epochs=0.3", "keep_models=none"]
     (trial,) = run(EXAMPLES / "cifar10-badnets.yaml", overrides, out=tmp_path, report=False)
     document = json.loads((trial.folder / "trial.json").read_text())
     assert document["poison"]["poisoned"] == 500
     found = overall(trial)
     assert (found["victim", "ca"].n, found["victim", "asr"].n) == (10_000, 9_000)
-    assert found["victim", "ca"].value > 0.5
-    assert found["clean-twin", "ca"].value > 0.5
+    assert found["victim", "ca"].value > 0.2  # ten classes
+    assert found["clean-twin", "ca"].value > 0.2  # ten classes
 
 
 @pytest.mark.real
 def test_folder_badnets_on_flowers(real_data: Path, tmp_path: Path) -> None:
-    overrides = [f"data.path={real_data / 'flowers-160'}", "data.size=32", *ONE_EPOCH]
+    overrides = [f"data.path={real_data / 'flowers-160'}", "data.size=32", "train.epochs=1", "keep_models=none"]
     (trial,) = run(EXAMPLES / "folder-badnets.yaml", overrides, out=tmp_path)
     document = json.loads((trial.folder / "trial.json").read_text())
     assert document["data"]["shape"] == [3, 32, 32]

@@ -12,6 +12,7 @@ from turncoat.experiment.setting import Datasets
 from turncoat.experiment.store import Store
 from turncoat.experiment.trial import TrialResult, run_trial
 from turncoat.overrides import parse_overrides
+from turncoat.report import write_report
 
 
 def run(
@@ -37,8 +38,6 @@ def run(
     configs = [first.model_copy(update={"seed": first.seed + index}) for index in range(seeds)]
     trials = [run_trial(each, store, listener, datasets) for each in configs]
     if report:
-        from turncoat.report import write_report  # noqa: PLC0415 - matplotlib loads slowly
-
         write_report(store.root)
     return trials
 

@@ -16,6 +16,7 @@ from turncoat.experiment.setting import Datasets, cpu_threads, settle
 from turncoat.experiment.store import Store
 from turncoat.experiment.trial import TrialResult, run_trial
 from turncoat.progress import Progress, silent
+from turncoat.report import write_report
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,6 @@ def study(
     check(cells, datasets, listener.progress if listener else silent)
     result = _run_cells(cells, store, datasets, listener, announce)
     if report and result.trials:
-        from turncoat.report import write_report  # noqa: PLC0415 - matplotlib loads slowly
-
         write_report(store.root)
     return result
 
