@@ -122,3 +122,14 @@ def test_a_factory_is_refused_unless_the_command_line_names_it(tmp_path: Path, m
         Model.parse("factory:mynets:wrong", allowed).build((1, 8, 8), 3)
     with pytest.raises(TurncoatError, match=r"expected an importable package\.module:function"):
         Model.parse("factory:mynets:absent", allowed).build((1, 8, 8), 3)
+
+
+def test_the_quick_preset_takes_a_narrower_fast_net_unless_widths_are_given() -> None:
+    model = Model.parse("fast-cifar")
+
+    def size(model: Model) -> int:
+        return sum(p.numel() for p in model.build((3, 32, 32), 10).parameters())
+
+    assert size(model.settled("quick")) < size(model.settled("full")) == size(model)
+    given = Model.parse({"name": "fast-cifar", "widths": (32, 32, 32)})
+    assert given.settled("quick") == given

@@ -62,6 +62,7 @@ def settle(config: TrialConfig, datasets: Datasets, progress: Progress = silent)
     splits = datasets.load(config.data, progress)
     resolved = {
         "attack": config.attack.model_copy(update={"goal": config.attack.goal.resolve(splits.train)}),
+        "model": config.model.settled(config.train.preset),
         "train": resolve_settings(config.model, config.train),
         "device": str(placement.device),
         "precision": placement.precision,

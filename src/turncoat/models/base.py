@@ -29,6 +29,11 @@ class Model(Component):
         """Training settings that suit this architecture; a configuration overrides single fields."""
         return TrainSettings(preset=preset)
 
+    def settled(self, preset: Preset) -> Model:
+        """The same model with what it leaves open decided for the preset; part of a trial's configuration."""
+        del preset
+        return self
+
     def prepare(self, network: nn.Module, sample: Tensor) -> None:
         """Initialisation that looks at standardised training images ``(n, *shape)``; none by default."""
         del network, sample
