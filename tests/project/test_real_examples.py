@@ -37,6 +37,6 @@ def test_folder_badnets_on_flowers(real_data: Path, tmp_path: Path) -> None:
     document = json.loads((trial.folder / "trial.json").read_text())
     assert document["data"]["shape"] == [3, 32, 32]
     assert (document["data"]["train"], document["data"]["test"]) == (2934, 736)
-    assert document["poison"]["poisoned"] == round(0.05 * 2934)
+    assert document["poison"]["poisoned"] == round(0.1 * 2934)
     assert overall(trial)["victim", "ca"].value > 0.2  # five classes
     assert (tmp_path / "report.html").stat().st_size > 10_000
