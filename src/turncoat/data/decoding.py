@@ -61,6 +61,7 @@ def decode_pictures(
     grey: bool | None,
     listing: Listing | None,
     settings: Mapping[str, object],
+    area: bool = False,
     progress: Progress = silent,
     cache: Cache | None = None,
 ) -> Splits:
@@ -68,7 +69,7 @@ def decode_pictures(
 
     pictures: lists the images; called only if the listing is not known to the cache. size: (height, width), or None where all
     are alike. grey: one channel (True), three (False), or one exactly if every image is grey (None). listing: of the
-    files, see `Cache.splits`. settings: what else decides which images there are (how they are split, say).
+    files, see `Cache.splits`. settings: what else decides which images there are (how they are split, say). area: how they are resized, see `decode`.
     Raises `TurncoatError` naming the first file that is no whole image or has another size.
     """
     found: list[Pictures] = []
@@ -86,11 +87,11 @@ def decode_pictures(
         start = 0
         for split, part in (("train", train), ("test", test)):
             out = workspace.array(split, (len(part), 1 if one_channel else 3, height, width))
-            _decode_into(out, part, headers[start : start + len(part)], size, progress)
+            _decode_into(out, part, headers[start : start + len(part)], size, area, progress)
             start += len(part)
         workspace.describe(classes, train=[p.label for p in train], test=[p.label for p in test])
 
-    decoding = {"size": size, "grey": grey, "version": VERSION, **settings}
+    decoding = {"size": size, "grey": grey, "version": VERSION, **({"area": True} if area else {}), **settings}
     return (cache or Cache()).splits(listing, decoding, content, build)
 
 
@@ -114,7 +115,7 @@ def _mixed(name: str, size: Size, other: str, other_size: Size) -> TurncoatError
 
 
 def _decode_into(
-    out: Pixels, pictures: Sequence[Picture], headers: Sequence[Header], size: Size | None, progress: Progress
+    out: Pixels, pictures: Sequence[Picture], headers: Sequence[Header], size: Size | None, area: bool, progress: Progress
 ) -> None:
     grey = out.shape[1] == 1
     threads = workers() if min(headers[0].size) >= _SMALL else 1
@@ -124,7 +125,7 @@ def _decode_into(
         data = picture.read()
         if hashlib.sha256(data).digest() != header.digest:
             raise TurncoatError(f"{shown(picture.name)}: expected the file to stay as it is, but it changed while being read")
-        pixels = decode(data, picture.name, size, grey)
+        pixels = decode(data, picture.name, size, grey, area)
         if pixels.shape != out.shape[1:]:
             raise _mixed(pictures[0].name, (out.shape[2], out.shape[3]), picture.name, (pixels.shape[1], pixels.shape[2]))
         out[index] = pixels

@@ -35,9 +35,13 @@ class Downloaded(Source):
         """The data set from ``root``, a local copy."""
 
     def load(self, progress: Progress = silent) -> Splits:
+        return self.read(self.root(progress), progress)
+
+    def root(self, progress: Progress = silent) -> Path:
+        """Where it lies: the local copy, else the downloaded files, fetched where they are missing."""
         if self.path is not None:
-            return self.read(self.path.expanduser(), progress)
-        return self.read(self.home() if self.is_here() else self.fetch(progress), progress)
+            return self.path.expanduser()
+        return self.home() if self.is_here() else self.fetch(progress)
 
     @classmethod
     def home(cls) -> Path:

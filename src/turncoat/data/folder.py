@@ -49,6 +49,7 @@ class Folder(Source):
     shorthand: ClassVar[str | None] = "path"
 
     path: Path = Field(description="folder with train/ and test/, or with the class folders themselves")
+    depth: Literal[1, 2] = Field(default=1, description="folders that name a class; 2: alphabet/character, as in Omniglot's tree")
     size: Resize | None = Field(default=None, description="resize to this side, or [height, width]; aspect ratio is not kept")
     grey: bool | None = Field(default=None, description="one channel (true) or three (false); left out: as the images are")
     test_share: float = Field(default=0.2, gt=0, lt=1, description="of a tree without test/, stratified")
@@ -57,6 +58,7 @@ class Folder(Source):
     def load(self, progress: Progress = silent) -> Splits:
         return load_folder(
             self.path.expanduser(),
+            depth=self.depth,
             size=self.size,
             grey=self.grey,
             test_share=self.test_share,
@@ -68,6 +70,7 @@ class Folder(Source):
 def load_folder(
     root: Path,
     *,
+    depth: int = 1,
     size: Size | None = None,
     grey: bool | None = None,
     test_share: float = 0.2,
@@ -77,7 +80,7 @@ def load_folder(
 ) -> Splits:
     """`Folder` as a function; sources that unpack to class folders use it too. Raises `TurncoatError` (see `scan_classes`)."""
     test_folder = _test_folder(root)
-    trees = [scan_classes(root / "train"), scan_classes(root / test_folder)] if test_folder else [scan_classes(root)]
+    trees = [scan_classes(place, depth) for place in ([root / "train", root / test_folder] if test_folder else [root])]
     if test_folder:
         _agree(*trees)
 
@@ -90,6 +93,8 @@ def load_folder(
         return Pictures(trees[0].classes, [every[i] for i in train], [every[i] for i in test])
 
     settings: dict[str, object] = {} if test_folder else {"test_share": test_share, "split_seed": split_seed}
+    if depth != 1:
+        settings["depth"] = depth  # a listing names the same files whatever makes a class
     return decode_pictures(
         pictures,
         size=size,

@@ -67,11 +67,11 @@ def read_header(data: bytes, name: str) -> Header:
         return Header(hashlib.sha256(data).digest(), (height, width), image.mode in _GREY)
 
 
-def decode(data: bytes, name: str, size: Size | None, grey: bool) -> Pixels:
+def decode(data: bytes, name: str, size: Size | None, grey: bool, area: bool = False) -> Pixels:
     """Pixels uint8 ``(C, H, W)``, C being 1 if ``grey``, else 3.
 
-    size: (height, width) to resize to, bilinear with antialiasing; the aspect ratio is not kept. Raises `TurncoatError` for a
-    damaged image.
+    size: (height, width) to resize to; the aspect ratio is not kept. area: each new pixel is the mean of the area that it
+    covers, as suits line drawings, rather than bilinear with antialiasing. Raises `TurncoatError` for a damaged image.
     """
     with _open(data, name) as image:
         try:
@@ -81,7 +81,7 @@ def decode(data: bytes, name: str, size: Size | None, grey: bool) -> Pixels:
             upright = ImageOps.exif_transpose(image) if _may_be_turned(image) else image
             plain = _plain(upright, name, grey)
             if size is not None and plain.size != (size[1], size[0]):
-                plain = plain.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+                plain = plain.resize((size[1], size[0]), Image.Resampling.BOX if area else Image.Resampling.BILINEAR)
         except TurncoatError:
             raise
         except Exception as error:

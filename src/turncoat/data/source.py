@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from turncoat.component import Component
 from turncoat.data.imageset import Splits
+from turncoat.data.oneshot import ClassSplit, OneShotData, split_classes
 from turncoat.errors import TurncoatError, shown
 from turncoat.progress import Progress, silent
 
@@ -25,6 +26,10 @@ class Source(Component):
     @abstractmethod
     def load(self, progress: Progress = silent) -> Splits:
         """Train and test images. Raises `TurncoatError` naming the file, what was expected and what came."""
+
+    def one_shot(self, split: ClassSplit, progress: Progress = silent) -> OneShotData:
+        """Classes to train on and others to test on. Raises `TurncoatError` as ``load`` does, and for too few classes."""
+        return split_classes(self.load(progress), split, self.label)
 
 
 def load(data: Source | str | Mapping[str, object], progress: Progress = silent) -> Splits:
