@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from turncoat.data import ImageSet
-from turncoat.train import Augmentation, Batch, Diverged, Hook, TrainSettings, place, train
+from turncoat.train import Augmentation, Batch, Diverged, Hook, Objective, TrainSettings, place, train
 
 CPU = place("cpu", "fp32")
 
@@ -101,16 +101,32 @@ def test_hooks_are_called_at_their_points() -> None:
 
 
 def test_an_objective_replaces_the_cross_entropy() -> None:
-    network = linear()
-    history = train(
-        network,
-        squares(),
-        TrainSettings(epochs=1, batch_size=64),
-        0,
-        CPU,
-        objective=lambda outputs, batch: outputs.square().mean() * 0 + len(batch.labels),
-    )
-    assert history.epochs[0].loss == 64
+    class Count(Objective):
+        def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+            return outputs.square().mean() * 0 + len(batch.labels)
+
+        def accuracy(self, outputs: Tensor, batch: Batch) -> Tensor:
+            return torch.tensor(0.25)
+
+    history = train(linear(), squares(), TrainSettings(epochs=1, batch_size=64), 0, CPU, objective=Count())
+    assert (history.epochs[0].loss, history.epochs[0].accuracy) == (64, 0.25)
+
+
+def test_a_hook_may_say_which_samples_an_epoch_shows() -> None:
+    seen: list[Tensor] = []
+
+    class Same(Hook):
+        def order(self, count: int, batch_size: int, generator: torch.Generator) -> Tensor:
+            assert (count, batch_size) == (len(squares()), 16)
+            return torch.arange(count) // 2
+
+        def batch(self, network: nn.Module, batch: Batch) -> Batch:
+            seen.append(batch.index)
+            return batch
+
+    train(linear(), squares(), TrainSettings(epochs=2, batch_size=16), 0, CPU, hooks=[Hook(), Same()])
+    count = len(squares()) // 16 * 16
+    assert torch.equal(torch.cat(seen), (torch.arange(count) // 2).repeat(2))
 
 
 def test_divergence_is_told_with_its_place() -> None:

@@ -1,6 +1,6 @@
 """The one training engine, its hooks and its settings."""
 
-from turncoat.train.engine import ENGINE_VERSION, Diverged, EpochRecord, History, train
+from turncoat.train.engine import ENGINE_VERSION, Diverged, EpochRecord, History, Objective, train
 from turncoat.train.hooks import Batch, Hook
 from turncoat.train.placement import Placement, place
 from turncoat.train.settings import Augmentation, TrainSettings
@@ -13,6 +13,7 @@ __all__ = [
     "EpochRecord",
     "History",
     "Hook",
+    "Objective",
     "Placement",
     "TrainSettings",
     "place",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from turncoat.train.affine import draw_affine, warp
 from turncoat.train.settings import Augmentation
 
 
@@ -54,6 +55,8 @@ class Augmenter:
             top = torch.randint(-reach, height - reach, (batch,), generator=self._generator)
             left = torch.randint(-reach, width - reach, (batch,), generator=self._generator)
             images = cut_out(images, top.to(images.device), left.to(images.device), settings.cutout)
+        if settings.affine:
+            images = warp(images, draw_affine(batch, settings.affine, self._generator).to(images.device))
         return images
 
     def _flips(self, index: Tensor, epoch: int) -> Tensor:

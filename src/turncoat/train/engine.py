@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -59,8 +60,29 @@ class History:
     steps: int
 
 
-Objective = Callable[[Tensor, Batch], Tensor]
-"""From float32 outputs and the batch to a scalar loss."""
+class Objective(ABC):
+    """What a training descends, and what of it is told by epoch. outputs: float32 ``(B, ...)`` of the network."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """A scalar, differentiable."""
+
+    @abstractmethod
+    def accuracy(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """The share in [0, 1] that the network gets right; a scalar on the device."""
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Objective):
+    """Logits against the batch's labels."""
+
+    smoothing: float = 0.0
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return functional.cross_entropy(outputs, batch.labels, label_smoothing=self.smoothing)
+
+    def accuracy(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return (outputs.argmax(1) == batch.labels).float().mean()
 
 
 def train(
@@ -77,14 +99,14 @@ def train(
 ) -> History:
     """Train ``network`` in place and leave it in eval mode.
 
-    Its input is float ``(B, C, H, W)`` in [0, 1], its output logits; ``objective`` replaces the cross-entropy with label
-    smoothing. ``seed`` gives the order and the augmentation, each by a generator of its own. ``watch`` is called
-    after every epoch.
+    Its input is float ``(B, C, H, W)`` in [0, 1], its output what the ``objective`` wants: logits, for the cross-entropy with
+    label smoothing that is taken where none is given. ``seed`` gives the order and the augmentation, each by a generator of
+    its own. ``watch`` is called after every epoch.
 
     Raises `Diverged` on a loss that is not finite, `TurncoatError` when a GPU's memory does not suffice.
     """
     tune_allocator()
-    objective = objective or _cross_entropy(settings.label_smoothing)
+    objective = objective or CrossEntropy(settings.label_smoothing)
     to_device(network, placement)
     loop = _Loop(network, data, settings, seed, placement, hooks=tuple(hooks), objective=objective)
     network.train()
@@ -140,8 +162,8 @@ class _Loop:
         return History(tuple(records), time.perf_counter() - self.started, self.step)
 
     def _epoch(self, epoch: int, progress: Progress) -> EpochRecord:
+        order = self._order()
         steps = min(self.per_epoch, self.total - self.step)
-        order = torch.randperm(len(self.labels), generator=self.order)
         losses, right = torch.zeros((), device=self.labels.device), torch.zeros((), device=self.labels.device)
         rates = [[float(group["lr"]) for group in optimizer.param_groups] for optimizer in self.optimizers]
         factor = 0.0
@@ -150,7 +172,7 @@ class _Loop:
             _set_rates(self.optimizers, rates, factor)
             batch, outputs, loss = self._step(index, epoch)
             losses += loss
-            right += (outputs.argmax(1) == batch.labels).float().mean()
+            right += self.objective.accuracy(outputs, batch)
             self.step += 1
             if self.placement.device.type == "cpu" or self.step % _CHECK_EVERY == 0:
                 self._check(loss, epoch)
@@ -158,6 +180,13 @@ class _Loop:
         self._check(losses, epoch)
         _set_rates(self.optimizers, rates, 1.0)
         return EpochRecord(epoch + 1, float(losses) / steps, float(right) / steps, factor, time.perf_counter() - self.started)
+
+    def _order(self) -> Tensor:
+        for hook in self.hooks:
+            order = hook.order(len(self.labels), self.batch_size, self.order)
+            if order is not None:
+                return order
+        return torch.randperm(len(self.labels), generator=self.order)
 
     def _step(self, index: Tensor, epoch: int) -> tuple[Batch, Tensor, Tensor]:
         device = self.placement.device
@@ -170,7 +199,7 @@ class _Loop:
         with self.placement.autocast():
             outputs = self.forward(batch.images)
         outputs = outputs.float()
-        loss = self.objective(outputs, batch)
+        loss = self.objective.loss(outputs, batch)
         for hook in self.hooks:
             loss = hook.loss(self.network, batch, outputs, loss)
         for optimizer in self.optimizers:
@@ -185,13 +214,6 @@ class _Loop:
     def _check(self, loss: Tensor, epoch: int) -> None:
         if not math.isfinite(float(loss)):
             raise Diverged(epoch + 1, self.step)
-
-
-def _cross_entropy(smoothing: float) -> Objective:
-    def objective(outputs: Tensor, batch: Batch) -> Tensor:
-        return functional.cross_entropy(outputs, batch.labels, label_smoothing=smoothing)
-
-    return objective
 
 
 def _resident(images: Tensor, device: torch.device) -> Tensor:

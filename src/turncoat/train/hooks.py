@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 
@@ -22,7 +23,14 @@ class Batch:
 
 
 class Hook:
-    """What may be done at the four points. The base does nothing; override what is needed."""
+    """What may be done at the five points. The base does nothing; override what is needed."""
+
+    def order(self, count: int, batch_size: int, generator: torch.Generator) -> Tensor | None:
+        """Before an epoch: which samples it shows, batch after batch; None leaves that to chance.
+
+        count: samples in the training set. int64, ``batch_size`` positions for each of ``count // batch_size`` steps.
+        """
+        del count, batch_size, generator
 
     def batch(self, network: nn.Module, batch: Batch) -> Batch:
         """Before the forward pass: the batch to train on instead."""

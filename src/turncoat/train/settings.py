@@ -17,6 +17,12 @@ class Augmentation(BaseModel, frozen=True, extra="forbid"):
     )
     crop: int = Field(default=0, ge=0, le=16, description="random translation by up to this many pixels, edges reflected")
     cutout: int = Field(default=0, ge=0, description="side of the square that is blanked, in pixels")
+    affine: float = Field(
+        default=0.0,
+        ge=0,
+        le=3,
+        description="random rotation, shear, scale and shift, for drawings; 1 is what Koch et al. (2015) did",
+    )
 
 
 class TrainSettings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
