@@ -37,7 +37,8 @@ def unpack(root: Path, contents: dict[str, bytes]) -> Path:
 
 def test_every_download_has_a_checksum_and_an_address() -> None:
     sources = [source for source in members(Source).values() if issubclass(source, Downloaded)]
-    assert {str(s.model_fields["name"].default) for s in sources} == {"cifar10", "mnist", "fashion-mnist", "gtsrb", "flowers"}
+    names = {str(source.model_fields["name"].default) for source in sources}
+    assert names == {"cifar10", "mnist", "fashion-mnist", "gtsrb", "flowers", "omniglot", "lake-runs"}
     for remote in (remote for source in sources for remote in source.files):
         algorithm, _, digest = remote.checksum.partition(":")
         assert len(digest) == len(hashlib.new(algorithm).hexdigest())

@@ -69,7 +69,8 @@ def decode_pictures(
 
     pictures: lists the images; called only if the listing is not known to the cache. size: (height, width), or None where all
     are alike. grey: one channel (True), three (False), or one exactly if every image is grey (None). listing: of the
-    files, see `Cache.splits`. settings: what else decides which images there are (how they are split, say). area: how they are resized, see `decode`.
+    files, see `Cache.splits`. settings: what else decides which images there are (how they are split, say). area: resized by
+    area, see `decode`.
     Raises `TurncoatError` naming the first file that is no whole image or has another size.
     """
     found: list[Pictures] = []
@@ -87,7 +88,7 @@ def decode_pictures(
         start = 0
         for split, part in (("train", train), ("test", test)):
             out = workspace.array(split, (len(part), 1 if one_channel else 3, height, width))
-            _decode_into(out, part, headers[start : start + len(part)], size, area, progress)
+            _decode_into(out, part, headers[start : start + len(part)], size, area=area, progress=progress)
             start += len(part)
         workspace.describe(classes, train=[p.label for p in train], test=[p.label for p in test])
 
@@ -115,7 +116,7 @@ def _mixed(name: str, size: Size, other: str, other_size: Size) -> TurncoatError
 
 
 def _decode_into(
-    out: Pixels, pictures: Sequence[Picture], headers: Sequence[Header], size: Size | None, area: bool, progress: Progress
+    out: Pixels, pictures: Sequence[Picture], headers: Sequence[Header], size: Size | None, *, area: bool, progress: Progress
 ) -> None:
     grey = out.shape[1] == 1
     threads = workers() if min(headers[0].size) >= _SMALL else 1

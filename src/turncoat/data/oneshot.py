@@ -104,7 +104,7 @@ def split_classes(data: Splits, split: ClassSplit, what: str) -> OneShotData:
     by_group = all(groups) and len(set(groups)) >= 2 * (split.threshold + 1)
     units = groups if by_group else list(classes)
     names = sorted(set(units))
-    drawn = [names[i] for i in np.random.RandomState(split.seed).permutation(len(names))]  # its stream is frozen for good
+    drawn = [names[i] for i in _shuffled(len(names), split.seed)]
     kind = "groups of classes" if by_group else "classes"
     tested = round(split.test * len(names))
     sides = {"to test on": drawn[:tested], "to train on": drawn[tested:]}
@@ -146,8 +146,7 @@ def split_background(whole: Splits, split: ClassSplit, what: str, runs: tuple[Ru
         raise TurncoatError(
             f"{shown(what)}: expected to hold out fewer than its {len(groups)} background alphabets, got {split.threshold}"
         )
-    drawn = np.random.RandomState(split.seed).permutation(len(groups))[: split.threshold]
-    held = {groups[i] for i in drawn}
+    held = {groups[i] for i in _shuffled(len(groups), split.seed)[: split.threshold]}
     train, threshold = (
         take_classes(whole.train, [i for i, name in enumerate(background) if (group_of(name) in held) is wanted])
         for wanted in (False, True)
@@ -172,6 +171,10 @@ def take_classes(data: ImageSet, chosen: Sequence[int]) -> ImageSet:
     labels = numbers[data.labels]
     kept = labels >= 0
     return ImageSet(data.images[kept], labels[kept], tuple(data.classes[i] for i in chosen))
+
+
+def _shuffled(count: int, seed: int) -> list[int]:
+    return [int(i) for i in np.random.RandomState(seed).permutation(count)]  # its stream is frozen for good
 
 
 def _pool(data: Splits, chosen: Sequence[int]) -> ImageSet:
