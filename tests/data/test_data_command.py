@@ -40,6 +40,6 @@ def test_get_then_list_then_clear(server: Any, home: Path, monkeypatch: pytest.M
 
 
 def test_get_of_an_unknown_set_names_those_there_are(home: Path) -> None:
-    with pytest.raises(TurncoatError, match=r"^data get: expected one of cifar10, .*, mnist, got 'imagenet'$"):
+    with pytest.raises(TurncoatError, match=r"^data get: expected one of cifar10, .*, mnist, .*, got 'imagenet'$"):
         call("get", "cifar10", "imagenet")
     assert not home.exists()
