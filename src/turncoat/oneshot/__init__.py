@@ -1,0 +1,1 @@
+"""One-shot recognition: Siamese networks, pairs, episodes, enrolment and what they are measured by."""
