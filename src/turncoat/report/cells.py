@@ -10,12 +10,16 @@ from functools import cached_property
 
 from pydantic import JsonValue
 
+from turncoat.report.fields import showable
 from turncoat.report.read import Trial
-from turncoat.report.record import RowRecord, showable
+from turncoat.report.record import RowRecord
 from turncoat.report.summary import Estimate, Measured, estimate, paired_difference, share
 
 _NOT_THE_EXPERIMENT = frozenset({"seed", "keep_models"})
-_ORDER = ("data.", "model.", "attack.name", "attack.rate", "attack.goal.", "attack.", "train.")
+_ORDER = (
+    *("data.name", "task", "data.", "model.", "network", "head"),
+    *("attack.name", "attack.rate", "attack.goal.", "attack.", "train."),
+)
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,16 @@ class Cell:
     def first(self) -> Trial:
         return (self.done or self.diverged)[0]
 
+    @property
+    def is_one_shot(self) -> bool:
+        return self.first.record.task == "one-shot"
+
     @cached_property
     def settings(self) -> dict[str, JsonValue]:
         """The configuration and the environment, flat, by dotted path; without the seed."""
         record = self.first.record
         parts: dict[str, JsonValue] = {key: value for key, value in record.config.items() if key not in _NOT_THE_EXPERIMENT}
+        parts["task"] = record.task
         parts["data.fingerprint"] = record.data.fingerprint[:12]
         parts["environment"] = dict(record.environment)
         return dict(_flatten(parts))
@@ -57,9 +66,13 @@ class Cell:
         """A proportion over all seeds, with its interval."""
         return share(list(self.by_seed(method, metric, group).values()))
 
-    def difference(self, metric: str) -> Estimate | None:
+    def groups(self, method: str, metric: str) -> list[str]:
+        """Groups that a figure was measured on, in the order of the rows."""
+        return [group for stage, *of_row, group in self._rows if (stage, *of_row) == ("evaluate", method, metric)]
+
+    def difference(self, metric: str, group: str = "") -> Estimate | None:
         """Victim minus twin, paired by seed."""
-        return paired_difference(self.by_seed("victim", metric), self.by_seed("clean-twin", metric))
+        return paired_difference(self.by_seed("victim", metric, group), self.by_seed("clean-twin", metric, group))
 
     def amount(self, stage: str, method: str, metric: str) -> Estimate | None:
         """A figure that is no proportion, over all seeds."""

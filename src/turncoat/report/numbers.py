@@ -16,6 +16,8 @@ SHORT = {
     "attack.goal.source": "source",
     "data.name": "data",
     "model.name": "model",
+    "network.name": "network",
+    "head.name": "head",
 }
 
 

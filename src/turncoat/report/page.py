@@ -10,9 +10,10 @@ from uuid import uuid4
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from turncoat.errors import TurncoatError
-from turncoat.report import words
+from turncoat.report import oneshot_words, words
 from turncoat.report.cells import group
 from turncoat.report.numbers import amount, bounds, confidence, duration, label, percent, rate, setting, shorten
+from turncoat.report.oneshot_figures import method_key
 from turncoat.report.paper import paper_parts
 from turncoat.report.parts import METHODS, Limits
 from turncoat.report.read import Trial, read_trials
@@ -57,7 +58,8 @@ def render(trials: Sequence[Trial]) -> str:
 def _title(trial: Trial) -> str:
     record = trial.record
     model = f", {shorten(record.model)}" if record.model else ""
-    return f"{shorten(record.attack.name)} on {shorten(record.data.name)}{model}"
+    kind = ", one-shot" if record.task == "one-shot" else ""
+    return f"{shorten(record.attack.name)} on {shorten(record.data.name)}{kind}{model}"
 
 
 def _environment() -> Environment:
@@ -71,7 +73,7 @@ def _environment() -> Environment:
     shown = (percent, confidence, bounds, rate, amount, duration, shorten, setting, label)
     filters, names = cast(dict[str, Any], environment.filters), cast(dict[str, Any], environment.globals)
     filters.update({function.__name__: function for function in shown}, paper=paper_parts)
-    names.update(METHODS=METHODS, THREATS=words.THREATS)
+    names.update(METHODS=METHODS, THREATS=words.THREATS, KINDS=oneshot_words.KINDS, method_key=method_key)
     return environment
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -13,10 +15,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from turncoat.errors import TurncoatError
-from turncoat.report.record import TrialRecord, showable
+from turncoat.report.fields import showable
+from turncoat.report.record import TrialRecord
 
 MAX_JSON = 64 << 20
 MAX_SAMPLES = 256 << 20
+
+_UNREADABLE = (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 Images = NDArray[np.uint8]
 
@@ -30,15 +35,38 @@ class Trial:
 
     def images(self) -> tuple[Images, Images] | None:
         """Clean and triggered sample images, uint8 ``(k, C, H, W)``, in the order of ``record.samples``; None without samples."""
-        path = self.folder / "samples.npz"
-        if not self.record.samples or not path.is_file():
+        if not self.record.samples or self.record.task != "classification":
             return None
-        clean, triggered = read_samples(path)
-        expected = (len(self.record.samples), *self.record.data.shape)
-        for name, images in (("clean", clean), ("triggered", triggered)):
+        count = len(self.record.samples)
+        arrays = self._arrays({"clean": count, "triggered": count})
+        return (arrays["clean"], arrays["triggered"]) if arrays else None
+
+    def pairs(self) -> tuple[Images, Images] | None:
+        """Left and right images of ``record.oneshot.samples``, uint8 ``(k, C, H, W)``; None where there are none."""
+        if self.record.oneshot is None or not self.record.oneshot.samples:
+            return None
+        count = len(self.record.oneshot.samples)
+        arrays = self._arrays({"left": count, "right": count})
+        return (arrays["left"], arrays["right"]) if arrays else None
+
+    def drawn_task(self) -> tuple[Images, Images] | None:
+        """Support images, uint8 ``(N, C, H, W)``, and the query, clean and triggered, ``(2, C, H, W)``; None without a task."""
+        if self.record.oneshot is None or self.record.oneshot.task is None:
+            return None
+        arrays = self._arrays({"support": len(self.record.oneshot.task.classes), "query": 2})
+        return (arrays["support"], arrays["query"]) if arrays else None
+
+    def _arrays(self, counts: Mapping[str, int]) -> dict[str, Images] | None:
+        """So many images under each name of samples.npz, as trial.json says; None without the file."""
+        path = self.folder / "samples.npz"
+        if not path.is_file():
+            return None
+        arrays = read_samples(path, tuple(counts))
+        for name, images in arrays.items():
+            expected = (counts[name], *self.record.data.shape)
             if images.shape != expected:
                 raise TurncoatError(f"{path}: {name}: expected shape {expected}, as trial.json says, got {images.shape}")
-        return clean, triggered
+        return arrays
 
 
 def read_trials(folder: Path) -> list[Trial]:
@@ -92,14 +120,14 @@ def _first(error: ValidationError) -> str:
     return showable(line).replace("\n", " ")[:300] + more
 
 
-def read_samples(path: Path) -> tuple[Images, Images]:
-    """``clean`` and ``triggered`` of a samples.npz; nothing is unpickled, and no size is believed before it is checked."""
+def read_samples(path: Path, names: Sequence[str] = ("clean", "triggered")) -> dict[str, Images]:
+    """These arrays of a samples.npz; nothing is unpickled, and no size is believed before it is checked."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return _member(archive, "clean"), _member(archive, "triggered")
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            return {name: _member(archive, name) for name in names}
+    except _UNREADABLE as error:
         reason = showable(str(error)).replace("\n", " ").strip("'\"")
-        raise TurncoatError(f"{path}: expected clean and triggered uint8 images: {reason}; run the trial again") from None
+        raise TurncoatError(f"{path}: expected {' and '.join(names)} uint8 images: {reason}; run the trial again") from None
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> Images:

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, Field, JsonValue, model_validator
 
-_UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+from turncoat.report.fields import RECORD, Amount, Count, Number, Share, Text
+from turncoat.report.oneshot_record import OneShotRecord
 
-SHARES = frozenset({"ca", "asr", "ra", "leakage"})
+SHARES = frozenset(
+    {"ca", "asr", "ra", "leakage"}
+    | {"oneshot", "auc", "eer", "false_accepts", "false_rejects"}
+    | {"evaded", "impersonated", "impersonated_both", "kept_both"}
+    | {"triggered_query", "forced_choice", "drawn", "drawn_clean"}
+)
 """Metrics that are proportions in [0, 1]."""
 
 
-def showable(text: str) -> str:
-    """The text without what no page may hold or what would reorder it: control, direction and surrogate characters."""
-    return _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
-Text = Annotated[str, Field(max_length=10_000), AfterValidator(showable)]
-Number = Annotated[float, Field(allow_inf_nan=True)]
-Count = Annotated[int, Field(ge=0, le=10**12)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
 class _Part(BaseModel):
-    """Unknown fields are left out, so that a later version may add some."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = RECORD
 
 
 class RowRecord(_Part):
@@ -125,6 +116,7 @@ class TrialRecord(_Part):
 
     schema_: Literal[1] = Field(alias="schema")
     key: Text
+    task: Literal["classification", "one-shot"] = "classification"
     status: Literal["done", "diverged"]
     error: Text | None = None
     config: dict[Text, JsonValue]
@@ -137,6 +129,7 @@ class TrialRecord(_Part):
     rows: Annotated[list[RowRecord], Field(max_length=1_000_000)] = []
     history: dict[Text, Annotated[list[EpochPoint], Field(max_length=100_000)] | None] = {}
     samples: Annotated[list[SampleRecord], Field(max_length=1000)] = []
+    oneshot: OneShotRecord | None = None
     seconds: Amount | None = None
     peak_memory_mb: Amount | None = None
     created: Text = ""

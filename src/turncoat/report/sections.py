@@ -10,11 +10,12 @@ import yaml
 from markupsafe import Markup
 from pydantic import JsonValue
 
-from turncoat.report import words
+from turncoat.report import oneshot_words, words
 from turncoat.report.cells import Cell
 from turncoat.report.figures import Curve, Pair, curve_chart, interval_chart
 from turncoat.report.images import amplification, display_size, make_pictures
 from turncoat.report.numbers import setting
+from turncoat.report.oneshot_section import OneShotSection
 from turncoat.report.parts import METHODS, METRICS, STEALTH, Chart, CostRow, FigureRow, Limits, SampleView
 from turncoat.report.read import Trial
 from turncoat.report.summary import Estimate
@@ -33,12 +34,14 @@ class Section:
         self.finding = words.finding(cell)
         self.basis = words.basis(cell)
         self.diverged = words.diverged(cell) if cell.done else ""
+        self.oneshot = OneShotSection(cell, identity, limits) if cell.is_one_shot and cell.done else None
+        self.metrics = oneshot_words.metrics(cell) if cell.is_one_shot else METRICS
         self._limits = limits
 
     @cached_property
     def figures(self) -> list[FigureRow]:
         found: list[FigureRow] = []
-        for metric, (name, meaning) in METRICS.items():
+        for metric, (name, meaning) in self.metrics.items():
             victim, twin = self.cell.share("victim", metric), self.cell.share("clean-twin", metric)
             if victim is not None or twin is not None:
                 difference = self.cell.difference(metric)
@@ -64,11 +67,13 @@ class Section:
 
     @cached_property
     def seed_columns(self) -> list[tuple[str, str]]:
-        every = [(method, metric) for metric in METRICS for method in METHODS]
+        every = [(method, metric) for metric in self.metrics for method in METHODS]
         return [column for column in every if self.cell.share(*column) is not None]
 
     @cached_property
     def class_columns(self) -> list[tuple[str, str]]:
+        if self.cell.is_one_shot:
+            return []
         every = (
             ("victim", "ca"),
             ("clean-twin", "ca"),

@@ -105,3 +105,16 @@ def path(points: Sequence[tuple[float, float]], class_: str) -> Markup:
         else:
             pen = "M"
     return element("path", d="".join(steps), class_=class_)
+
+
+def area(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, float]], class_: str) -> Markup:
+    """What lies between two lines of finite points, both from left to right."""
+    outline = [*upper, *reversed(lower)]
+    return element("path", d="M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in outline) + "Z", class_=class_)
+
+
+def bar(x: tuple[float, float], y: tuple[float, float], class_: str, words: str) -> Markup:
+    """An upright rectangle between two places each way, with a text that shows under the pointer."""
+    (left, right), (top, bottom) = sorted(x), sorted(y)
+    told = element("title", words)
+    return element("rect", told, x=left, y=top, width=right - left, height=bottom - top, class_=class_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from turncoat.report import oneshot_words
 from turncoat.report.cells import Cell
 from turncoat.report.numbers import label, percent, rate, setting, shorten, with_bounds
 from turncoat.report.summary import Verdict, backdoor_verdict
@@ -16,7 +17,7 @@ THREATS = {
 
 def name(cell: Cell, keys: list[str]) -> str:
     """A cell of a study, by what tells it apart: ``badnets, rate 1%``."""
-    plain = ("attack.name", "data.name", "model.name")
+    plain = ("attack.name", "data.name", "model.name", "network.name", "network", "task")
     parts = [
         setting(key, cell.settings[key]) if key in plain else f"{label(key)} {setting(key, cell.settings[key])}"
         for key in keys
@@ -45,6 +46,8 @@ def headline(cell: Cell) -> str:
     poison = cell.first.record.poison
     if asr is None:
         return f"No figure: {diverged(cell)}" if cell.diverged else "No attack success was measured."
+    if cell.is_one_shot:
+        return oneshot_words.headline(cell)
     opening = f"With {rate(poison.rate)} of the training images poisoned, " if poison is not None else ""
     text = f"{opening}{with_bounds(asr)} of {_subject(cell)} are called {target(cell)}"
     text += f"; the clean twin does so for {with_bounds(twin)}." if twin is not None else "; there is no clean twin to compare."
@@ -71,15 +74,16 @@ def finding(cell: Cell) -> str:
     found = verdict(cell)
     if found == "unknown":
         return "Whether there is a backdoor is not decided: a figure has no interval."
+    second = f" {oneshot_words.second_finding(cell)}".rstrip() if cell.is_one_shot else ""
     if found == "shown":
-        return "The backdoor is shown: the attack's success lies above its clean twin's, interval apart from interval."
+        return f"The backdoor is shown: the attack's success lies above its clean twin's, interval apart from interval.{second}"
     text = "The backdoor was not shown: the interval of the attack's success "
     assert asr.high is not None
     assert twin.low is not None
     text += "overlaps its clean twin's." if asr.high >= twin.low else "lies below its clean twin's."
     if twin.value >= 0.5:
         text += " A trigger that works on a network that saw no poison is an adversarial perturbation."
-    return text
+    return text + second
 
 
 def basis(cell: Cell) -> str:
@@ -87,6 +91,8 @@ def basis(cell: Cell) -> str:
     asr = cell.share("victim", "asr")
     if asr is None:
         return ""
+    if cell.is_one_shot:
+        return oneshot_words.basis(cell)
     images = f" {asr.n:,} triggered test images" if asr.n is not None else " test images"
     if asr.seeds == 1:
         return f"One seed: the 95% intervals (Wilson) are over{images}, and say nothing about other seeds."

@@ -1,0 +1,314 @@
+"""What a page says of one cell of one-shot trials beside what it says of any: charts, tables and pictures, still unescaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from turncoat.report import oneshot_words
+from turncoat.report.cells import Cell
+from turncoat.report.images import display_size
+from turncoat.report.numbers import confidence, percent
+from turncoat.report.oneshot_figures import (
+    NAMES,
+    Histogram,
+    RocCurve,
+    WaysLine,
+    accuracy_chart,
+    histogram_chart,
+    roc_chart,
+)
+from turncoat.report.oneshot_pictures import KindView, TaskView, pair_views, task_view
+from turncoat.report.oneshot_record import OneShotRecord, PairShares
+from turncoat.report.oneshot_words import EQUAL_ERROR, HALF, KINDS, Accuracy, accuracy_of
+from turncoat.report.parts import METHODS, Chart, Limits
+from turncoat.report.read import Trial
+from turncoat.report.summary import Estimate, Measured, share
+
+MOST_WAYS = 3
+MOST_ACCURACIES = 16
+
+
+@dataclass(frozen=True)
+class AccuracyRow:
+    """One accuracy by method, in the order of `oneshot_figures.NAMES`."""
+
+    setting: str
+    tasks: str
+    found: tuple[Estimate | None, ...]
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """One figure at the threshold of equal error, and at confidence 0.5 where it depends on a threshold.
+
+    ``planted``: the attack wants it high.
+    """
+
+    name: str
+    meaning: str
+    planted: bool
+    victim: Estimate | None
+    twin: Estimate | None
+    victim_half: Estimate | None = None
+    twin_half: Estimate | None = None
+    difference: Estimate | None = None
+    tasks: str = ""
+
+    @property
+    def any(self) -> Estimate | None:
+        return self.victim or self.twin
+
+
+class OneShotSection:
+    """The one-shot part of a cell. ``identity`` is that of the cell's section."""
+
+    def __init__(self, cell: Cell, identity: str, limits: Limits) -> None:
+        self.cell = cell
+        self.identity = identity
+        self.ways = oneshot_words.ways(cell)
+        self._limits = limits
+
+    @cached_property
+    def records(self) -> list[tuple[Trial, OneShotRecord]]:
+        """Trials, by seed, that have more than figures."""
+        return [(trial, trial.record.oneshot) for trial in self.cell.done if trial.record.oneshot is not None]
+
+    @cached_property
+    def first(self) -> Trial | None:
+        """The trial whose scores and pictures are shown."""
+        return self.records[0][0] if self.records else None
+
+    @cached_property
+    def held_out(self) -> str:
+        return self.records[0][1].held_out if self.records else ""
+
+    @cached_property
+    def thresholds(self) -> dict[str, float]:
+        """Confidence of equal error of the first trial's networks."""
+        return _thresholds(self.records[0][1]) if self.records else {}
+
+    @cached_property
+    def mean_thresholds(self) -> dict[str, Estimate]:
+        """Confidence of equal error, over seeds."""
+        found = {
+            name: [Measured(of[name]) for _, record in self.records if name in (of := _thresholds(record))] for name in METHODS
+        }
+        estimates = {method: share(values) for method, values in found.items()}
+        return {method: estimate for method, estimate in estimates.items() if estimate is not None}
+
+    @cached_property
+    def pair_shares(self) -> list[tuple[str, Estimate]]:
+        """Shares of training pairs, over seeds."""
+        wanted: tuple[tuple[str, Callable[[PairShares], float]], ...] = (
+            ("of one class", lambda pairs: pairs.same_class),
+            ("with one triggered image", lambda pairs: pairs.one_triggered),
+            ("with both triggered", lambda pairs: pairs.both_triggered),
+            ("whose answer the attack changed", lambda pairs: pairs.flipped),
+        )
+        found: list[tuple[str, Estimate]] = []
+        for name, of in wanted:
+            estimate = share([Measured(of(record.pairs)) for _, record in self.records if record.pairs is not None])
+            if estimate is not None:
+                found.append((name, estimate))
+        return found
+
+    @cached_property
+    def accuracies(self) -> dict[Accuracy, dict[str, Estimate]]:
+        """Accuracy by what it was measured on and by method."""
+        found: dict[Accuracy, dict[str, Estimate]] = {}
+        for method in NAMES:
+            for group in self.cell.groups(method, "oneshot"):
+                where, estimate = accuracy_of(group), self.cell.share(method, "oneshot", group)
+                if where is not None and estimate is not None:
+                    if method == "chance":
+                        estimate = replace(estimate, low=None, high=None)
+                    found.setdefault(where, {})[method] = estimate
+        return found
+
+    def _lines(self, methods: tuple[str, ...], shots: int, end: str = "") -> list[WaysLine]:
+        lines: list[WaysLine] = []
+        for method in methods:
+            points = sorted(
+                (where.ways, found[method])
+                for where, found in self.accuracies.items()
+                if (where.setting, where.shots) == ("unstructured", shots) and method in found
+            )
+            if points:
+                lines.append(WaysLine(method, tuple(points), end))
+        return lines
+
+    @cached_property
+    def accuracy_charts(self) -> list[Chart]:
+        """Accuracy against ways, a chart for each number of shots; and victim and twin closer, all shots together."""
+        shots = sorted({where.shots for where in self.accuracies if where.setting == "unstructured"})[:3]
+        charts: list[Chart] = []
+        closer: list[WaysLine] = []
+        for count in shots:
+            lines = self._lines(("chance", "nearest-neighbour", "clean-twin", "victim"), count)
+            if len({at for one in lines for at, _ in one.points}) < 2:
+                continue
+            title = f"{count}-shot accuracy against the number of ways"
+            chart = accuracy_chart(f"{self.identity}-ways{count}", title, lines)
+            charts.append(Chart(f"{count} support {'image' if count == 1 else 'images'} a class ({count}-shot), %", chart))
+            closer += self._lines(("clean-twin", "victim"), count, f"{count}-shot")
+        lowest = _floor(closer)
+        if lowest > 0:
+            chart = accuracy_chart(f"{self.identity}-closer", "Accuracy of victim and twin, closer", closer, lowest)
+            charts.append(Chart(f"Victim and twin closer, from {lowest * 100:.0f}%", chart))
+        return charts
+
+    @cached_property
+    def accuracy_rows(self) -> list[AccuracyRow]:
+        """The accuracies that no chart shows, with the unstructured ones of as many ways beside them."""
+        others = {(where.ways, where.shots) for where in self.accuracies if where.setting != "unstructured"}
+        shown = [
+            where
+            for where in self.accuracies
+            if not self.accuracy_charts or where.setting != "unstructured" or (where.ways, where.shots) in others
+        ]
+        order = oneshot_words.SETTINGS
+        shown.sort(key=lambda where: (where.shots, where.ways, order.index(where.setting)))
+        return [self._accuracy_row(where) for where in shown[:MOST_ACCURACIES]]
+
+    @cached_property
+    def every_accuracy(self) -> list[AccuracyRow]:
+        """What the charts show, as numbers."""
+        where = sorted(self.accuracies, key=lambda one: (oneshot_words.SETTINGS.index(one.setting), one.shots, one.ways))
+        return [self._accuracy_row(one) for one in where[: 20 * MOST_ACCURACIES]]
+
+    def _accuracy_row(self, where: Accuracy) -> AccuracyRow:
+        found = self.accuracies[where]
+        tasks = f"{where.ways}-way {where.shots}-shot"
+        return AccuracyRow(f"{where.setting[0].upper()}{where.setting[1:]}", tasks, tuple(found.get(method) for method in NAMES))
+
+    @cached_property
+    def pair_rows(self) -> list[tuple[str, list[PairRow]]]:
+        """Figures of pairs and of tasks with a trigger, by what they are measured on."""
+        clean = [self._row(metric, *told) for metric, told in oneshot_words.CLEAN_PAIRS.items()]
+        triggered = [self._row(metric, *told) for metric, told in oneshot_words.TRIGGERED_PAIRS.items()]
+        listed = (
+            ("Pairs of clean images", clean),
+            ("Pairs with a triggered image", triggered),
+            ("Tasks with a triggered image", self._task_rows()),
+        )
+        kept = [(name, [row for row in rows if row.any is not None]) for name, rows in listed]
+        return [(name, rows) for name, rows in kept if rows]
+
+    def _row(self, metric: str, name: str, meaning: str) -> PairRow:
+        group = "" if metric in ("auc", "eer") else EQUAL_ERROR
+        planted = metric in oneshot_words.PLANTED.get(oneshot_words.goal(self.cell), ())
+        at, half = [[self.cell.share(method, metric, of) for method in METHODS] for of in (group, HALF)]
+        return PairRow(name, meaning, planted, *at, *half, difference=self._difference(metric, group))
+
+    def _difference(self, metric: str, group: str) -> Estimate | None:
+        found = self.cell.difference(metric, group)
+        return found if found is not None and found.seeds > 1 else None
+
+    def _task_rows(self) -> list[PairRow]:
+        """At most `MOST_WAYS` numbers of ways: the first, 20 and the last where there are more."""
+        groups = {
+            ways: group
+            for metric in oneshot_words.TASKS
+            for group in self.cell.groups("victim", metric)
+            if (ways := oneshot_words.ways_of(group)) is not None
+        }
+        wanted = sorted(groups)
+        if len(wanted) > MOST_WAYS:
+            wanted = sorted({wanted[0], min(wanted, key=lambda ways: abs(ways - 20)), wanted[-1]})
+        rows: list[PairRow] = []
+        for metric, (name, meaning) in oneshot_words.TASKS.items():
+            for index, ways in enumerate(wanted):
+                victim, twin = [self.cell.share(method, metric, groups[ways]) for method in METHODS]
+                difference = self._difference(metric, groups[ways])
+                of_tasks = PairRow(
+                    name, "" if index else meaning, False, victim, twin, difference=difference, tasks=f"{ways}-way"
+                )
+                rows.append(of_tasks)
+        return rows
+
+    @cached_property
+    def paired(self) -> bool:
+        return any(row.difference for _, rows in self.pair_rows for row in rows)
+
+    @cached_property
+    def score_charts(self) -> list[Chart]:
+        """Histograms of the first trial, ROC of all."""
+        charts: list[Chart] = []
+        histograms = self._histograms()
+        if histograms:
+            chart = histogram_chart(f"{self.identity}-scores", histograms, self.thresholds)
+            seed = f"; seed {self.records[0][0].record.seed}" if len(self.cell.done) > 1 else ""
+            caption = f"Confidences by kind of pair; shares of pairs on a square-root scale, so that the few are seen{seed}"
+            charts.append(Chart(caption, chart))
+        curves = [
+            curve for method in reversed(METHODS) for trial, record in self.records for curve in _roc(trial, record, method)
+        ]
+        if curves:
+            several = "; a line a seed" if len(self.records) > 1 else ""
+            caption = f"ROC on pairs of clean images; marked: at the threshold of equal error{several}"
+            charts.append(Chart(caption, roc_chart(f"{self.identity}-roc", curves)))
+        return charts
+
+    def _histograms(self) -> list[Histogram]:
+        found = self.records[0][1].histogram if self.records else None
+        if found is None:
+            return []
+        twin, edges = found.twin or {}, tuple(found.edges)
+        return [
+            Histogram(name, edges, tuple(found.victim[kind]), tuple(twin[kind]) if kind in twin else None)
+            for kind, name in KINDS.items()
+            if kind in found.victim
+        ]
+
+    @cached_property
+    def pairs(self) -> list[KindView]:
+        """Sample pairs of the first trial, by kind."""
+        images = self.first.pairs() if self.first else None
+        if images is None:
+            return []
+        budget = min(self._limits.image_budget, 600_000)
+        samples = self.records[0][1].samples
+        return pair_views(samples, images, self.thresholds, self._limits.whole, budget)
+
+    @cached_property
+    def task(self) -> TaskView | None:
+        """The drawn task of the first trial."""
+        images = self.first.drawn_task() if self.first else None
+        task = self.records[0][1].task if self.records else None
+        budget = min(self._limits.image_budget // 2, 300_000)
+        return task_view(task, *images, self.thresholds, budget) if images and task else None
+
+    @cached_property
+    def image_size(self) -> tuple[int, int]:
+        return display_size(*self.cell.first.record.data.shape[1:], side=84)
+
+
+def _thresholds(record: OneShotRecord) -> dict[str, float]:
+    found = record.threshold
+    if found is None:
+        return {}
+    return {"victim": found.victim} | ({} if found.twin is None else {"clean-twin": found.twin})
+
+
+def _floor(lines: list[WaysLine]) -> float:
+    """The multiple of 5% under all values and intervals; 0 where a chart from there would be hardly closer."""
+    bounds = [found.value if found.low is None else found.low for one in lines for _, found in one.points]
+    lowest = int(min(bounds, default=0.0) * 20) / 20
+    return lowest if lowest >= 0.4 else 0.0
+
+
+def _roc(trial: Trial, record: OneShotRecord, method: str) -> list[RocCurve]:
+    points = None if record.roc is None else record.roc.victim if method == "victim" else record.roc.twin
+    if not points:
+        return []
+    alone = Cell((trial,), (), 0)
+    accepts, rejects = (alone.share(method, metric, EQUAL_ERROR) for metric in ("false_accepts", "false_rejects"))
+    if accepts is None or rejects is None:
+        return [RocCurve(method, tuple(points))]
+    threshold = _thresholds(record).get(method)
+    at = "" if threshold is None else f" ({confidence(threshold)}%)"
+    words = f"{NAMES[method]} at the threshold of equal error{at}: false accepts {percent(accepts.value)}%, "
+    words += f"true accepts {percent(1 - rejects.value)}%"
+    return [RocCurve(method, tuple(points), (accepts.value, 1 - rejects.value), words)]
