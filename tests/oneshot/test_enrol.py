@@ -92,6 +92,14 @@ def test_the_support_is_embedded_once_in_evaluation_mode() -> None:
     assert not enrolled.support.requires_grad
 
 
+def test_comparisons_are_never_rounded_to_bf16() -> None:
+    support, queries = support_and_queries()
+    network = enrol(Toy(), support)
+    exact = predict(network, queries.images, CPU)
+    assert torch.equal(predict(network, queries.images, place("cpu", "bf16")), exact)
+    assert not torch.equal(exact, exact.bfloat16().float())
+
+
 def test_gradients_flow_to_the_images() -> None:
     support, queries = support_and_queries()
     x = to_float(queries.images[:3]).requires_grad_()

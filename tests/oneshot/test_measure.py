@@ -12,6 +12,7 @@ from turncoat.data import ImageSet
 from turncoat.data.oneshot import OneShotData
 from turncoat.errors import TurncoatError
 from turncoat.evaluate import Row
+from turncoat.oneshot.bootstrap import share_interval
 from turncoat.oneshot.measure import histogram, measure_baselines, measure_clean, merged
 from turncoat.oneshot.measure_attack import measure_attack
 from turncoat.oneshot.neighbours import Chance
@@ -63,6 +64,34 @@ def test_clean_figures_do_not_depend_on_the_other_methods() -> None:
     assert figures(alone) == figures(beside)
     assert parts["histogram"]["clean-twin"] == both["histogram"]["clean-twin"]
     assert figures(alone) != figures(measure_clean({"clean-twin": Chance()}, DATA, SETTINGS, 4)[0])
+
+
+def test_the_threshold_is_that_of_the_held_out_classes() -> None:
+    held_out = ImageSet(marked(DATA.threshold.images), DATA.threshold.labels, DATA.threshold.classes)
+    moved = OneShotData(DATA.train, held_out, DATA.test, held_out="")
+    rows, parts = measure_clean({"victim": Oracle(both=8)}, moved, SETTINGS, 0)
+    assert parts["threshold"]["victim"] == pytest.approx(1 / (1 + 2.718281828**-8))
+    assert value(rows, "victim", "false_rejects", "equal error") == 1
+    assert value(rows, "victim", "false_rejects", "0.5") == 0
+
+
+def test_bounds_are_over_the_query_s_and_the_left_image_s_character() -> None:
+    class Selective(Oracle):
+        """Blind to half of all characters."""
+
+        def embed(self, images: torch.Tensor) -> torch.Tensor:
+            return super().embed(images) * (images[:, :1, 0, 0] % 2 == 0)
+
+    rows, _ = measure_clean({"victim": Selective()}, DATA, SETTINGS, 0)
+    plan, labels = draw_plan(DATA, SETTINGS, 0), DATA.test.labels
+    queries, lefts = labels[plan.main.query], labels[plan.pairs.same[:, 0]]
+    for metric, group, characters, hit in (
+        ("ca", "", queries, queries % 2 == 0),
+        ("oneshot", "unstructured 20-way 1-shot", queries, queries % 2 == 0),
+        ("false_rejects", "0.5", lefts, lefts % 2 == 1),
+    ):
+        (row,) = [row for row in rows if (row.metric, row.group) == (metric, group)]
+        assert (row.value, row.low, row.high) == share_interval(hit, characters)
 
 
 def test_baselines() -> None:

@@ -29,7 +29,9 @@ class Enrolled(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         network: Siamese = self.network  # pyright: ignore[reportAssignmentType] - as_module has checked it
-        return network.compare(network.embed(x).float().unsqueeze(1), self.support).float() @ self.share
+        embeddings = network.embed(x).float()
+        with torch.autocast(x.device.type, enabled=False):  # as in a `NetworkScorer`: logits rounded to bf16 would tie
+            return network.compare(embeddings.unsqueeze(1), self.support) @ self.share
 
 
 def enrol(network: Siamese, support: ImageSet) -> Enrolled:

@@ -57,13 +57,17 @@ class ClassIndex:
     def draw(self, classes: Tensor, k: int, generator: torch.Generator) -> Tensor:
         """``k`` distinct images of each of ``classes`` (any shape), int64 ``(*classes.shape, k)``, each order equally likely."""
         counts = self.counts[classes]
-        taken = counts.new_empty((*counts.shape, 0))
+        places: list[Tensor] = []
+        taken: list[Tensor] = []  # the same, lowest first
         for drawn in range(k):
             place = (torch.rand(counts.shape, generator=generator, dtype=torch.float64) * (counts - drawn)).long()
-            for before in taken.sort(-1).values.unbind(-1):  # skip the places that are taken, lowest first
+            for before in taken:  # skip the places that are taken
                 place += place >= before
-            taken = torch.cat([taken, place.unsqueeze(-1)], -1)
-        return self.order[self.start[classes].unsqueeze(-1) + taken]
+            places.append(place)
+            for i, before in enumerate(taken):
+                taken[i], place = torch.minimum(before, place), torch.maximum(before, place)
+            taken.append(place)
+        return self.order[self.start[classes].unsqueeze(-1) + torch.stack(places, -1)]
 
 
 def most_ways(data: ImageSet, shots: int, *, within_group: bool = False) -> int:
@@ -94,9 +98,12 @@ def draw_episodes(
             f"got {int(sizes.max())} in {where}; ask for fewer ways or shots"
         )
     classes = _draw_classes(groups, sizes, ways, count, generator)
-    images = index.draw(classes, shots + 1, generator)
     answer = torch.randint(ways, (count,), generator=generator)
-    return Episodes(images[..., :shots].contiguous(), images[torch.arange(count), answer, shots], answer)
+    rows = torch.arange(count)
+    support = index.draw(classes, shots, generator)
+    of_answer = index.draw(classes[rows, answer], shots + 1, generator)
+    support[rows, answer] = of_answer[:, :shots]
+    return Episodes(support, of_answer[:, shots], answer)
 
 
 def _draw_classes(groups: Tensor, sizes: Tensor, ways: int, count: int, generator: torch.Generator) -> Tensor:
