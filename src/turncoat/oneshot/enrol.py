@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from turncoat.data.imageset import ImageSet
 from turncoat.errors import TurncoatError
-from turncoat.oneshot.scorer import Siamese, as_module
+from turncoat.oneshot.scorer import SiameseLike, as_module
 from turncoat.triggers.base import Trigger, to_float, to_uint8
 
 
@@ -20,7 +20,7 @@ class Enrolled(nn.Module):
     support: Tensor
     share: Tensor
 
-    def __init__(self, network: Siamese, support: Tensor, share: Tensor) -> None:
+    def __init__(self, network: SiameseLike, support: Tensor, share: Tensor) -> None:
         """support: embeddings ``(S, D)``. share: ``(S, ways)``, each support image's weight in each class's mean."""
         super().__init__()
         self.network = as_module(network)
@@ -28,13 +28,13 @@ class Enrolled(nn.Module):
         self.register_buffer("share", share)
 
     def forward(self, x: Tensor) -> Tensor:
-        network: Siamese = self.network  # pyright: ignore[reportAssignmentType] - as_module has checked it
+        network: SiameseLike = self.network  # pyright: ignore[reportAssignmentType] - as_module has checked it
         embeddings = network.embed(x).float()
         with torch.autocast(x.device.type, enabled=False):  # as in a `NetworkScorer`: logits rounded to bf16 would tie
             return network.compare(embeddings.unsqueeze(1), self.support) @ self.share
 
 
-def enrol(network: Siamese, support: ImageSet) -> Enrolled:
+def enrol(network: SiameseLike, support: ImageSet) -> Enrolled:
     """``network`` as a classifier of ``support.classes``, which it has never seen; any number of support images a class.
 
     The support set is embedded in evaluation mode, on the network's device; the network itself is shared, not copied.

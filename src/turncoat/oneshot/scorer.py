@@ -32,7 +32,7 @@ class Scorer(Protocol):
         ...
 
 
-class Siamese(Protocol):
+class SiameseLike(Protocol):
     """A network that is a scorer on its own device: float images in [0, 1] instead of uint8. An ``nn.Module``."""
 
     def embed(self, x: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class Siamese(Protocol):
         ...
 
 
-def as_module(network: Siamese) -> nn.Module:
+def as_module(network: SiameseLike) -> nn.Module:
     """The network as the ``nn.Module`` that it has to be."""
     if not isinstance(network, nn.Module):
         raise TypeError(f"expected an nn.Module with embed and compare, got {type(network).__name__}")
@@ -54,7 +54,7 @@ def as_module(network: Siamese) -> nn.Module:
 class NetworkScorer:
     """A Siamese network as a `Scorer`: batched, in evaluation mode (its own mode is kept), comparisons in float32."""
 
-    def __init__(self, network: Siamese, placement: Placement, batch_size: int = 512) -> None:
+    def __init__(self, network: SiameseLike, placement: Placement, batch_size: int = 512) -> None:
         self.network = network
         self.module = as_module(network)
         self.placement = placement
