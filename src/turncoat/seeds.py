@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-Purpose = Literal["init", "order", "augment", "poison", "test", "export"]
+Purpose = Literal["init", "order", "augment", "poison", "pairs", "test", "export"]
 
 
 def seed_for(seed: int, purpose: Purpose) -> int:

@@ -70,7 +70,7 @@ def test_missing_parts_are_named(tmp_path: Path) -> None:
     path.write_text("seed: 1\n")
     with pytest.raises(SettingsError) as caught:
         read_config(path)
-    assert [line for line, _ in caught.value.mistakes] == ["data", "model", "attack"]
+    assert [line for line, _ in caught.value.mistakes] == ["data", "attack", "model"]
 
 
 def test_overrides_win_and_the_file_stays_underneath(config: Path) -> None:

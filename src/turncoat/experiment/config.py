@@ -1,4 +1,4 @@
-"""`TrialConfig`: everything a trial needs to know, from YAML, a mapping or Python."""
+"""`TrialConfig` and `OneShotConfig`: everything a trial needs to know, from YAML, a mapping or Python."""
 
 from __future__ import annotations
 
@@ -6,25 +6,34 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, cast
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from turncoat.attacks.base import Attack
+from turncoat.attacks.pairgoals import PairGoal
 from turncoat.component import Component
+from turncoat.data.oneshot import ClassSplit
 from turncoat.data.source import Source
+from turncoat.errors import TurncoatError
 from turncoat.experiment.mistakes import SettingsError, mistakes_of
 from turncoat.experiment.yamlfile import read_yaml
 from turncoat.models.base import Model
+from turncoat.oneshot.networks import Embedder, Head
+from turncoat.oneshot.networks.conv4 import Conv4
+from turncoat.oneshot.networks.heads import WeightedL1
+from turncoat.oneshot.pairs import PairSettings
+from turncoat.oneshot.plan import EpisodeSettings
 from turncoat.overrides import merge, parse_overrides
 from turncoat.train.settings import TrainSettings
 
 KeepModels = Literal["none", "victims", "all"]
 
 
-class TrialConfig(BaseModel, frozen=True, extra="forbid"):
-    """One trial: what is attacked, how, on which seed. Each part may be a name, a mapping with a name, or a value."""
+class AnyConfig(BaseModel, frozen=True, extra="forbid"):
+    """What every trial has: what is attacked, how, on which seed. Each part may be a name, a mapping with a name, or a value."""
 
+    task: str
     data: Source
-    model: Model
     attack: Attack
     train: TrainSettings = TrainSettings()
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -37,18 +46,77 @@ class TrialConfig(BaseModel, frozen=True, extra="forbid"):
     )
 
 
-def parse_config(given: Mapping[str, object], source: str = "", allow_factory: bool = False) -> TrialConfig:
+class TrialConfig(AnyConfig, frozen=True):
+    """One trial of a classifier."""
+
+    task: Literal["classification"] = "classification"
+    model: Model
+
+    @field_validator("attack")
+    @classmethod
+    def _goal_for_classes(cls, attack: Attack) -> Attack:
+        if isinstance(attack.goal, PairGoal):
+            _wrong_goal(attack, "is for pairs; give task: one-shot, or a goal such as all-to-one")
+        return attack
+
+
+class OneShotConfig(AnyConfig, frozen=True):
+    """One trial of a Siamese network. An attack without a goal means to ``evade``."""
+
+    task: Literal["one-shot"] = "one-shot"
+    network: Embedder = Conv4()
+    head: Head = WeightedL1()
+    pairs: PairSettings = PairSettings()
+    split: ClassSplit = ClassSplit()
+    evaluation: EpisodeSettings = EpisodeSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pair_goal(cls, given: object) -> object:
+        if not isinstance(given, Mapping):
+            return given
+        settings = cast("Mapping[str, object]", given)
+        attack = settings.get("attack")
+        attack = {"name": attack} if isinstance(attack, str) else attack
+        return {**settings, "attack": {"goal": "evade", **attack}} if isinstance(attack, Mapping) else settings
+
+    @field_validator("attack")
+    @classmethod
+    def _goal_for_pairs(cls, attack: Attack) -> Attack:
+        if not isinstance(attack.goal, PairGoal):
+            _wrong_goal(attack, "is for classifiers; one-shot networks take evade, impersonate, original or pseudo-classes")
+        return attack
+
+
+Config = TrialConfig | OneShotConfig
+
+
+def _wrong_goal(attack: Attack, why: str) -> None:
+    raise PydanticCustomError("wrong_goal", "the goal '{goal}' {why}", {"goal": attack.goal.name, "why": why})
+
+
+def config_kind(given: Mapping[str, object]) -> type[Config]:
+    """The configuration that a mapping's ``task`` asks for. Raises `TurncoatError` for one that there is not."""
+    kinds: dict[object, type[Config]] = {"classification": TrialConfig, "one-shot": OneShotConfig}
+    task = given.get("task", "classification")
+    if not isinstance(task, str) or task not in kinds:
+        raise TurncoatError(f"task: expected classification or one-shot, got {task!r}")
+    return kinds[task]
+
+
+def parse_config(given: Mapping[str, object], source: str = "", allow_factory: bool = False) -> Config:
     """Check a mapping. Raises `SettingsError` with every mistake at once; ``source`` names the file in each line.
 
     allow_factory: whether ``model: factory`` may import code; True only for what was named on the command line or in Python.
     """
+    kind = config_kind(given)
     try:
-        return TrialConfig.model_validate(dict(given), context={"allow_factory": allow_factory})
+        return kind.model_validate(dict(given), context={"allow_factory": allow_factory})
     except ValidationError as error:
-        raise SettingsError(mistakes_of(error, TrialConfig, given), source) from None
+        raise SettingsError(mistakes_of(error, kind, given), source) from None
 
 
-def read_config(path: Path, overrides: Sequence[str] = (), model_factory: str | None = None) -> TrialConfig:
+def read_config(path: Path, overrides: Sequence[str] = (), model_factory: str | None = None) -> Config:
     """Read a YAML file, lay ``a.b=c`` overrides over it and check the whole.
 
     model_factory: ``package.module:factory`` for ``model``, imported now; it is refused inside the file or an override.
@@ -66,7 +134,7 @@ def lay_over(base: Mapping[str, object], changes: Mapping[str, object]) -> dict[
     So ``attack=blended`` over ``{name: badnets, rate: 0.05, goal: all-to-all}`` compares the two at the same rate and goal.
     """
     merged = merge(base, changes)
-    for key, field in TrialConfig.model_fields.items():
+    for key, field in config_kind(merged).model_fields.items():
         root = field.annotation
         if key in changes and isinstance(root, type) and issubclass(root, Component):
             merged[key] = _keep_shared(base.get(key), merged[key], root)

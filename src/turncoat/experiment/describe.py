@@ -11,7 +11,7 @@ import turncoat
 from turncoat.attacks.base import FittedAttack, Poisoned
 from turncoat.data.imageset import ImageSet
 from turncoat.experiment.key import processor
-from turncoat.experiment.setting import Setting
+from turncoat.experiment.task import Task
 from turncoat.train.placement import Placement
 
 
@@ -30,16 +30,15 @@ def describe_attack(fitted: FittedAttack, train: ImageSet) -> dict[str, object]:
     }
 
 
-def describe_data(setting: Setting) -> dict[str, object]:
-    """The images: name, fingerprint, counts, shape, classes."""
-    splits = setting.splits
+def describe_data(task: Task) -> dict[str, object]:
+    """The images: name, fingerprint, counts, shape, classes of the test images."""
     return {
-        "name": setting.config.data.name,
-        "fingerprint": splits.fingerprint,
-        "train": len(splits.train),
-        "test": len(splits.test),
-        "shape": splits.train.shape,
-        "classes": splits.train.classes,
+        "name": task.config.data.name,
+        "fingerprint": task.fingerprint,
+        "train": len(task.clean),
+        "test": len(task.test),
+        "shape": task.test.shape,
+        "classes": task.test.classes,
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from turncoat.errors import TurncoatError
-from turncoat.experiment.config import TrialConfig, lay_over, parse_config
+from turncoat.experiment.config import Config, lay_over, parse_config
 from turncoat.experiment.mistakes import SettingsError
 from turncoat.experiment.yamlfile import read_yaml
 from turncoat.overrides import Tree, parse_overrides
@@ -23,7 +23,7 @@ class Cell:
     """One trial of a study: its value on each axis, and the whole configuration."""
 
     settings: dict[str, object]
-    config: TrialConfig
+    config: Config
 
     @property
     def label(self) -> str:

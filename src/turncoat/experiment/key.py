@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel
 
 from turncoat.component import Component
-from turncoat.experiment.config import TrialConfig
+from turncoat.experiment.config import AnyConfig
 from turncoat.train.engine import ENGINE_VERSION
 from turncoat.train.placement import Placement
 
@@ -23,7 +23,7 @@ TRIAL_VERSION = 1
 """Raised by a change to what a trial does around the engine: what it evaluates, on which seeds."""
 
 
-def trial_key(config: TrialConfig, fingerprint: str, placement: Placement) -> str:
+def trial_key(config: AnyConfig, fingerprint: str, placement: Placement) -> str:
     """The key of a trial: 20 hexadecimal digits.
 
     config: settled, so that a preset and the same settings spelt out are one trial, and a class's name and its index too. Data
@@ -33,15 +33,16 @@ def trial_key(config: TrialConfig, fingerprint: str, placement: Placement) -> st
     return _hash({"kind": "trial", "attack": identity(config.attack), **_shared(config, fingerprint, placement)})
 
 
-def twin_key(config: TrialConfig, fingerprint: str, placement: Placement) -> str:
+def twin_key(config: AnyConfig, fingerprint: str, placement: Placement) -> str:
     """The key of the clean twin: as the trial's, without the attack."""
     return _hash({"kind": "twin", **_shared(config, fingerprint, placement)})
 
 
-def _shared(config: TrialConfig, fingerprint: str, placement: Placement) -> dict[str, object]:
+def _shared(config: AnyConfig, fingerprint: str, placement: Placement) -> dict[str, object]:
+    own = [name for name in type(config).model_fields if name not in AnyConfig.model_fields]  # a classifier's model, say
     return {
         "data": {"name": config.data.name, "version": type(config.data).version, "fingerprint": fingerprint},
-        "model": identity(config.model),
+        **{name: identity(getattr(config, name)) for name in own},
         "train": identity(config.train),
         "seed": config.seed,
         "versions": {"trial": TRIAL_VERSION, "engine": ENGINE_VERSION, "torch": torch.__version__},

@@ -60,7 +60,7 @@ def _problem(detail: ErrorDetails, owner: type[BaseModel] | None) -> tuple[str, 
     return message, f", got {_short(detail['input'])}"
 
 
-_COMPONENT_ERRORS = ("unknown_component", "name_missing", "component_type", "shorthand")
+_COMPONENT_ERRORS = ("unknown_component", "name_missing", "component_type", "shorthand", "wrong_goal")
 
 
 def _short(value: object) -> str:

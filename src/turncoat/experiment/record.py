@@ -14,13 +14,17 @@ from turncoat.errors import TurncoatError
 
 
 class TwinRecord(BaseModel, frozen=True):
-    """``twin.json``: the clean twin's training and its figures on clean test images, in the shape they have in a trial."""
+    """``twin.json``: the clean twin's training and its figures on clean test images, in the shape they have in a trial.
+
+    parts: what of a trial's ``oneshot`` part is the twin's own.
+    """
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     key: str
     config: dict[str, JsonValue]
     rows: list[dict[str, JsonValue]]
     history: list[dict[str, JsonValue]]
+    parts: dict[str, JsonValue] = {}
     created: str
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from turncoat.errors import TurncoatError
-from turncoat.experiment.config import TrialConfig, lay_over, parse_config, read_config
+from turncoat.experiment.config import AnyConfig, Config, lay_over, parse_config, read_config
 from turncoat.experiment.listener import Listener
 from turncoat.experiment.setting import Datasets
 from turncoat.experiment.store import Store
@@ -16,7 +16,7 @@ from turncoat.report import write_report
 
 
 def run(
-    config: TrialConfig | Mapping[str, object] | str | Path,
+    config: Config | Mapping[str, object] | str | Path,
     overrides: Sequence[str] = (),
     *,
     out: str | Path = "runs",
@@ -42,12 +42,10 @@ def run(
     return trials
 
 
-def _read(
-    config: TrialConfig | Mapping[str, object] | str | Path, overrides: Sequence[str], model_factory: str | None
-) -> TrialConfig:
-    if isinstance(config, TrialConfig):
+def _read(config: Config | Mapping[str, object] | str | Path, overrides: Sequence[str], model_factory: str | None) -> Config:
+    if isinstance(config, AnyConfig):
         if overrides or model_factory:
-            raise TurncoatError("overrides: a TrialConfig is taken as it is; use model_copy, or give a mapping or a file")
+            raise TurncoatError("overrides: a configuration is taken as it is; use model_copy, or give a mapping or a file")
         return config
     if isinstance(config, str | Path):
         return read_config(Path(config), overrides, model_factory)

@@ -1,74 +1,79 @@
-"""`Setting`: a configuration with everything that was left open settled."""
+"""`settle`: from a configuration to a task with its data loaded and everything that was left open decided."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import torch
 
-from turncoat.attacks.base import FittedAttack
-from turncoat.data.imageset import Splits
+from turncoat.attacks.base import Attack
+from turncoat.data.imageset import ImageSet, Splits
+from turncoat.data.oneshot import ClassSplit, OneShotData
 from turncoat.data.source import Source
-from turncoat.experiment.config import TrialConfig
-from turncoat.experiment.key import trial_key, twin_key
-from turncoat.models.base import resolve_settings
+from turncoat.experiment.classification import Classification
+from turncoat.experiment.config import AnyConfig, OneShotConfig, TrialConfig
+from turncoat.experiment.oneshot import OneShot
+from turncoat.experiment.task import Task
+from turncoat.models.base import laid_over, resolve_settings
 from turncoat.progress import Progress, silent
-from turncoat.seeds import generator
 from turncoat.train.placement import Placement, place
+
+T = TypeVar("T")
 
 
 class Datasets:
     """Keeps the data set that was loaded last, for the trials of a study that share it."""
 
     def __init__(self) -> None:
-        self._last: tuple[Source, Splits] | None = None
+        self._last: tuple[object, object] | None = None
 
     def load(self, source: Source, progress: Progress = silent) -> Splits:
         """``source.load``, unless the last call asked for the same."""
-        if self._last is None or self._last[0] != source:
+        return self._keep(source, lambda: source.load(progress))
+
+    def one_shot(self, source: Source, split: ClassSplit, progress: Progress = silent) -> OneShotData:
+        """``source.one_shot``, unless the last call asked for the same."""
+        return self._keep((source, split), lambda: source.one_shot(split, progress))
+
+    def _keep(self, key: object, load: Callable[[], T]) -> T:
+        if self._last is None or self._last[0] != key:
             self._last = None
-            self._last = (source, source.load(progress))
-        return self._last[1]
+            self._last = (key, load())
+        return cast(T, self._last[1])
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A configuration with everything that was left open settled: data, device, precision, threads, training."""
-
-    config: TrialConfig
-    splits: Splits
-    placement: Placement
-
-    @property
-    def key(self) -> str:
-        """The trial's key."""
-        return trial_key(self.config, self.splits.fingerprint, self.placement)
-
-    @property
-    def twin(self) -> str:
-        """The clean twin's key."""
-        return twin_key(self.config, self.splits.fingerprint, self.placement)
-
-    def fit(self) -> FittedAttack:
-        """The attack on this trial's poison seed."""
-        return self.config.attack.fit(self.splits.train, generator(self.config.seed, "poison"))
-
-
-def settle(config: TrialConfig, datasets: Datasets, progress: Progress = silent) -> Setting:
+def settle(config: AnyConfig, datasets: Datasets, progress: Progress = silent) -> Task:
     """Load the data; resolve device, training and the goal's class names. Raises `TurncoatError` for what is not there."""
     placement = place(config.device, config.precision)
+    if isinstance(config, OneShotConfig):
+        return _settle_one_shot(config, placement, datasets.one_shot(config.data, config.split, progress))
+    assert isinstance(config, TrialConfig)
     splits = datasets.load(config.data, progress)
-    resolved = {
-        "attack": config.attack.model_copy(update={"goal": config.attack.goal.resolve(splits.train)}),
+    parts = {
         "model": config.model.settled(config.train.preset),
         "train": resolve_settings(config.model, config.train),
+    }
+    return Classification(config.model_copy(update={**_common(config, placement, splits.train), **parts}), placement, splits)
+
+
+def _settle_one_shot(config: OneShotConfig, placement: Placement, data: OneShotData) -> Task:
+    parts = {
+        "train": resolve_settings(config.network, config.train),
+        "pairs": laid_over(config.network.pairs(), config.pairs),
+    }
+    return OneShot(config.model_copy(update={**_common(config, placement, data.train), **parts}), placement, data)
+
+
+def _common(config: AnyConfig, placement: Placement, train: ImageSet) -> dict[str, object]:
+    attack: Attack = config.attack
+    return {
+        "attack": attack.model_copy(update={"goal": attack.goal.resolve(train)}),
         "device": str(placement.device),
         "precision": placement.precision,
         "threads": placement.threads,
     }
-    return Setting(config.model_copy(update=resolved), splits, placement)
 
 
 @contextmanager

@@ -87,10 +87,10 @@ def plan(path: str | Path, overrides: Sequence[str] = (), *, out: str | Path = "
     for index in _by_data(cells):
         config = cells[index].config
         with cpu_threads(config.threads):
-            setting = settle(config, datasets)
-        finished[index] = store.find_trial(setting.key, weights=config.keep_models != "none") is not None
-        if not finished[index] and store.find_twin(setting.twin) is None:
-            twins.add(setting.twin)
+            task = settle(config, datasets)
+        finished[index] = store.find_trial(task.key, weights=config.keep_models != "none") is not None
+        if not finished[index] and store.find_twin(task.twin) is None:
+            twins.add(task.twin)
     return Plan(tuple(cells), tuple(finished[index] for index in range(len(cells))), len(twins))
 
 
@@ -105,11 +105,10 @@ def check(cells: Sequence[Cell], datasets: Datasets, progress: Progress = silent
         cell = cells[index]
         config = cell.config
         try:
-            setting = settle(config, datasets, progress)
-            shape, classes = setting.splits.train.shape, len(setting.splits.train.classes)
-            for part, trial in ((config.attack, setting.fit), (config.model, lambda: config.model.build(shape, classes))):  # noqa: B023
-                if (repr(config.data), repr(part)) not in seen:
-                    seen.add((repr(config.data), repr(part)))
+            task = settle(config, datasets, progress)
+            for part, trial in ((repr(config.attack), task.fit), (task.model_label, task.check_network)):
+                if (repr(config.data), part) not in seen:
+                    seen.add((repr(config.data), part))
                     trial()
         except TurncoatError as error:
             problems.setdefault(str(error), f"{cell.label}: {error}")

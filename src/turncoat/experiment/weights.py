@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,13 +17,39 @@ from torch import nn
 from turncoat.data.imageset import ImageSet
 from turncoat.errors import TurncoatError
 from turncoat.models.base import Model, Normalised
+from turncoat.oneshot.networks import Embedder, Head
+from turncoat.oneshot.siamese import Siamese, build_siamese
 
 
 def save_network(network: nn.Module, model: Model, data: ImageSet, path: Path) -> None:
     """Write the weights, with the model's settings, image shape and class names as metadata."""
-    arch = {"model": model.model_dump(mode="json"), "shape": data.shape, "classes": data.classes}
-    save_model(network, str(path), metadata={"format": "pt", "turncoat": json.dumps(arch)})
-    path.chmod(0o644)  # safetensors leaves it readable to its writer alone
+    _write(network, {"model": model.model_dump(mode="json"), "shape": data.shape, "classes": data.classes}, path)
+
+
+def save_siamese(network: Siamese, embedder: Embedder, head: Head, shape: tuple[int, int, int], path: Path) -> None:
+    """Write the weights of a Siamese network, with its parts' settings and the shape of its images as metadata."""
+    parts = {"network": embedder.model_dump(mode="json"), "head": head.model_dump(mode="json"), "shape": shape}
+    _write(network, {"task": "one-shot", **parts}, path)
+
+
+def load_siamese(path: Path) -> Siamese:
+    """The Siamese network in a file that `save_siamese` wrote, in eval mode on the CPU.
+
+    Raises `TurncoatError` for a file that is not such a one.
+    """
+    with _expecting(path, "a Siamese network written by turncoat"):
+        arch = _read_arch(path)
+        embedder, head = Embedder.parse(arch["network"]), Head.parse(arch["head"])
+        channels, height, width = map(int, arch["shape"])
+    return load_siamese_into(embedder, head, (channels, height, width), path)
+
+
+def load_siamese_into(embedder: Embedder, head: Head, shape: tuple[int, int, int], path: Path) -> Siamese:
+    """A freshly built Siamese network with the weights of ``path``."""
+    with torch.random.fork_rng(devices=[]):
+        network = build_siamese(embedder, head, shape[0])
+    _fill(network, path, f"{embedder!r} with {head!r}")
+    return network.eval()
 
 
 def load_network(path: Path, allow_factory: bool = False) -> tuple[Normalised, tuple[str, ...]]:
@@ -31,16 +58,11 @@ def load_network(path: Path, allow_factory: bool = False) -> tuple[Normalised, t
     allow_factory: whether a model that was built by ``package.module:factory`` may import that code.
     Raises `TurncoatError` for a file that is not such a one.
     """
-    try:
-        with cast(Any, safe_open(str(path), framework="pt")) as file:
-            metadata = cast("dict[str, str] | None", file.metadata()) or {}
-        arch = cast(Mapping[str, Any], json.loads(metadata["turncoat"]))
+    with _expecting(path, "weights written by turncoat"):
+        arch = _read_arch(path)
         model = Model.parse(arch["model"], {"allow_factory": allow_factory})
         shape, classes = tuple(map(int, arch["shape"])), tuple(map(str, arch["classes"]))
         channels, height, width = shape
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, ValidationError) as error:
-        why = " ".join(str(error).split())
-        raise TurncoatError(f"{path}: expected weights written by turncoat (safetensors with its metadata), got: {why}") from None
     return load_into(model, (channels, height, width), classes, path), classes
 
 
@@ -48,9 +70,33 @@ def load_into(model: Model, shape: tuple[int, int, int], classes: tuple[str, ...
     """A freshly built ``model`` with the weights of ``path``."""
     with torch.random.fork_rng(devices=[]):
         network = Normalised(model.build(shape, len(classes)), torch.zeros(shape[0]), torch.ones(shape[0]))
+    _fill(network, path, repr(model))
+    return network.eval()
+
+
+def _write(network: nn.Module, arch: Mapping[str, object], path: Path) -> None:
+    save_model(network, str(path), metadata={"format": "pt", "turncoat": json.dumps(arch)})
+    path.chmod(0o644)  # safetensors leaves it readable to its writer alone
+
+
+def _read_arch(path: Path) -> Mapping[str, Any]:
+    with cast(Any, safe_open(str(path), framework="pt")) as file:
+        metadata = cast("dict[str, str] | None", file.metadata()) or {}
+    return cast(Mapping[str, Any], json.loads(metadata["turncoat"]))
+
+
+@contextmanager
+def _expecting(path: Path, what: str) -> Generator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, ValidationError) as error:
+        why = " ".join(str(error).split())
+        raise TurncoatError(f"{path}: expected {what} (safetensors with its metadata), got: {why}") from None
+
+
+def _fill(network: nn.Module, path: Path, what: str) -> None:
     try:
         load_model(network, str(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         why = " ".join(str(error).split())[:200]
-        raise TurncoatError(f"{path}: the weights do not fit {model!r}: {why}; delete the folder to train again") from None
-    return network.eval()
+        raise TurncoatError(f"{path}: the weights do not fit {what}: {why}; delete the folder to train again") from None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Protocol, TypeVar
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from turncoat.component import Component
@@ -69,11 +70,26 @@ def make_victim(model: Model, train: ImageSet, seed: int) -> Normalised:
     return Normalised(network, mean, std)
 
 
-def resolve_settings(model: Model, given: TrainSettings) -> TrainSettings:
+S = TypeVar("S", bound=BaseModel)
+
+
+class Trainable(Protocol):
+    """What knows how it is best trained."""
+
+    def recipe(self, preset: Preset) -> TrainSettings:
+        """The settings for a preset."""
+        ...
+
+
+def resolve_settings(model: Trainable, given: TrainSettings) -> TrainSettings:
     """The model's recipe for the preset, with what was explicitly given laid over it."""
-    recipe = model.recipe(given.preset)
-    update = {key: getattr(given, key) for key in given.model_fields_set}
-    if "augmentation" in update:
-        fields = {key: getattr(given.augmentation, key) for key in given.augmentation.model_fields_set}
-        update["augmentation"] = recipe.augmentation.model_copy(update=fields)
-    return recipe.model_copy(update=update)
+    wanted = model.recipe(given.preset)
+    resolved = laid_over(wanted, given)
+    if "augmentation" not in given.model_fields_set:
+        return resolved
+    return resolved.model_copy(update={"augmentation": laid_over(wanted.augmentation, given.augmentation)})
+
+
+def laid_over(below: S, given: S) -> S:
+    """``below`` with the fields that were explicitly given."""
+    return below.model_copy(update={key: getattr(given, key) for key in given.model_fields_set})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -60,29 +59,8 @@ class History:
     steps: int
 
 
-class Objective(ABC):
-    """What a training descends, and what of it is told by epoch. outputs: float32 ``(B, ...)`` of the network."""
-
-    @abstractmethod
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """A scalar, differentiable."""
-
-    @abstractmethod
-    def accuracy(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """The share in [0, 1] that the network gets right; a scalar on the device."""
-
-
-@dataclass(frozen=True)
-class CrossEntropy(Objective):
-    """Logits against the batch's labels."""
-
-    smoothing: float = 0.0
-
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        return functional.cross_entropy(outputs, batch.labels, label_smoothing=self.smoothing)
-
-    def accuracy(self, outputs: Tensor, batch: Batch) -> Tensor:
-        return (outputs.argmax(1) == batch.labels).float().mean()
+Objective = Callable[[Tensor, Batch], tuple[Tensor, Tensor]]
+"""From float32 outputs ``(B, ...)`` and the batch to a scalar loss to descend, and the share in [0, 1] that is right."""
 
 
 def train(
@@ -106,7 +84,7 @@ def train(
     Raises `Diverged` on a loss that is not finite, `TurncoatError` when a GPU's memory does not suffice.
     """
     tune_allocator()
-    objective = objective or CrossEntropy(settings.label_smoothing)
+    objective = objective or _cross_entropy(settings.label_smoothing)
     to_device(network, placement)
     loop = _Loop(network, data, settings, seed, placement, hooks=tuple(hooks), objective=objective)
     network.train()
@@ -170,9 +148,9 @@ class _Loop:
         for index in split(order[: steps * self.batch_size], self.batch_size):
             factor = rate_factor(self.settings, (self.step + 0.5) / self.total)
             _set_rates(self.optimizers, rates, factor)
-            batch, outputs, loss = self._step(index, epoch)
+            loss, accuracy = self._step(index, epoch)
             losses += loss
-            right += self.objective.accuracy(outputs, batch)
+            right += accuracy
             self.step += 1
             if self.placement.device.type == "cpu" or self.step % _CHECK_EVERY == 0:
                 self._check(loss, epoch)
@@ -188,7 +166,7 @@ class _Loop:
                 return order
         return torch.randperm(len(self.labels), generator=self.order)
 
-    def _step(self, index: Tensor, epoch: int) -> tuple[Batch, Tensor, Tensor]:
+    def _step(self, index: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
         device = self.placement.device
         where = index.to(self.images.device)
         images = self.augment(self.images[where].to(device, non_blocking=True), index, epoch)
@@ -199,7 +177,7 @@ class _Loop:
         with self.placement.autocast():
             outputs = self.forward(batch.images)
         outputs = outputs.float()
-        loss = self.objective.loss(outputs, batch)
+        loss, accuracy = self.objective(outputs, batch)
         for hook in self.hooks:
             loss = hook.loss(self.network, batch, outputs, loss)
         for optimizer in self.optimizers:
@@ -209,11 +187,19 @@ class _Loop:
             optimizer.step()
         for hook in self.hooks:
             hook.after_step(self.network, self.step)
-        return batch, outputs.detach(), loss.detach()
+        return loss.detach(), accuracy.detach()
 
     def _check(self, loss: Tensor, epoch: int) -> None:
         if not math.isfinite(float(loss)):
             raise Diverged(epoch + 1, self.step)
+
+
+def _cross_entropy(smoothing: float) -> Objective:
+    def objective(outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        loss = functional.cross_entropy(outputs, batch.labels, label_smoothing=smoothing)
+        return loss, (outputs.argmax(1) == batch.labels).float().mean()
+
+    return objective
 
 
 def _resident(images: Tensor, device: torch.device) -> Tensor:

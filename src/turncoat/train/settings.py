@@ -18,10 +18,7 @@ class Augmentation(BaseModel, frozen=True, extra="forbid"):
     crop: int = Field(default=0, ge=0, le=16, description="random translation by up to this many pixels, edges reflected")
     cutout: int = Field(default=0, ge=0, description="side of the square that is blanked, in pixels")
     affine: float = Field(
-        default=0.0,
-        ge=0,
-        le=3,
-        description="random rotation, shear, scale and shift, for drawings; 1 is what Koch et al. (2015) did",
+        default=0.0, ge=0, le=3, description="random rotation, shear, scale, shift, for drawings; 1: as much as Koch et al. 2015"
     )
 
 

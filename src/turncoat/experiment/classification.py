@@ -1,0 +1,79 @@
+"""`Classification`: a victim is an ordinary classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from torch import nn
+
+from turncoat.attacks.base import FittedAttack, Poisoned
+from turncoat.data.imageset import ImageSet, Splits
+from turncoat.evaluate.samples import collect_samples
+from turncoat.evaluate.victim import evaluate_attack, evaluate_clean
+from turncoat.experiment.config import TrialConfig
+from turncoat.experiment.listener import Listener
+from turncoat.experiment.task import Measured, Task, Trained
+from turncoat.experiment.weights import load_into, save_network
+from turncoat.models.base import make_victim
+from turncoat.seeds import seed_for
+from turncoat.train.engine import train
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    """config: settled. splits: training and test images of the same classes."""
+
+    kind: ClassVar[str] = "classification"
+    config: TrialConfig
+    splits: Splits
+
+    @property
+    def fingerprint(self) -> str:
+        return self.splits.fingerprint
+
+    @property
+    def clean(self) -> ImageSet:
+        return self.splits.train
+
+    @property
+    def test(self) -> ImageSet:
+        return self.splits.test
+
+    @property
+    def model_label(self) -> str:
+        return self.config.model.label
+
+    def check_network(self) -> None:
+        self.config.model.build(self.clean.shape, len(self.clean.classes))
+
+    def train(self, poisoned: Poisoned | None, what: str, listener: Listener) -> Trained:
+        config, data = self.config, self.clean if poisoned is None else poisoned.data
+        network = make_victim(config.model, data, seed_for(config.seed, "init"))
+        history = train(
+            network,
+            data,
+            config.train,
+            config.seed,
+            self.placement,
+            watch=lambda record: listener.epoch(what, record),
+            progress=listener.named(what),
+        )
+        return Trained(network, history)
+
+    def measure_clean(self, network: nn.Module, method: str) -> Measured:
+        return Measured(evaluate_clean(network, self.test, self.placement, method=method))
+
+    def measure_attack(self, fitted: FittedAttack, victim: nn.Module, twin: nn.Module) -> Measured:
+        seed, placement = self.config.seed, self.placement
+        rows = evaluate_attack(victim, self.test, fitted, seed, placement, method="victim")
+        rows += evaluate_attack(twin, self.test, fitted, seed, placement, method="clean-twin")
+        samples = collect_samples(fitted, self.test, victim, twin, seed=seed, placement=placement)
+        return Measured(rows, samples=samples.records, arrays=samples.images)
+
+    def save(self, network: nn.Module, path: Path) -> None:
+        save_network(network, self.config.model, self.clean, path)
+
+    def load(self, path: Path) -> nn.Module:
+        return load_into(self.config.model, self.clean.shape, self.clean.classes, path)

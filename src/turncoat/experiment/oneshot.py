@@ -1,0 +1,108 @@
+"""`OneShot`: a victim is a Siamese network, trained on pairs, tested on classes that it has never seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, cast
+
+import torch
+from torch import nn
+
+from turncoat.attacks.base import FittedAttack, Poisoned
+from turncoat.attacks.pairgoals import PairGoal
+from turncoat.attacks.triggered import triggered
+from turncoat.data.imageset import ImageSet
+from turncoat.data.oneshot import OneShotData
+from turncoat.experiment.config import OneShotConfig
+from turncoat.experiment.listener import Listener
+from turncoat.experiment.task import Measured, Task, Trained
+from turncoat.experiment.weights import load_siamese_into, save_siamese
+from turncoat.oneshot.measure import measure_baselines, measure_clean
+from turncoat.oneshot.measure_attack import measure_attack
+from turncoat.oneshot.pairs import Pairing
+from turncoat.oneshot.scorer import Cached, NetworkScorer, Scorer
+from turncoat.oneshot.siamese import Siamese, build_siamese, make_siamese, shrink
+from turncoat.oneshot.training import PairTraining
+from turncoat.seeds import generator, seed_for
+from turncoat.train.engine import train
+
+
+@dataclass(frozen=True)
+class OneShot(Task):
+    """config: settled. data: classes to train on, to set the threshold on, to test on."""
+
+    kind: ClassVar[str] = "one-shot"
+    config: OneShotConfig
+    data: OneShotData
+
+    @property
+    def fingerprint(self) -> str:
+        return self.data.fingerprint
+
+    @property
+    def clean(self) -> ImageSet:
+        return self.data.train
+
+    @property
+    def test(self) -> ImageSet:
+        return self.data.test
+
+    @property
+    def model_label(self) -> str:
+        return f"{self.config.network.label}, {self.config.head.label}"
+
+    def check_network(self) -> None:
+        build_siamese(self.config.network, self.config.head, self.clean.shape[0])
+
+    def train(self, poisoned: Poisoned | None, what: str, listener: Listener) -> Trained:
+        config, data = self.config, self.clean if poisoned is None else poisoned.data
+        pairing = self._pairing(poisoned)
+        network = make_siamese(config.network, config.head, self.clean, seed_for(config.seed, "init"))
+        training = PairTraining(network, pairing, config.pairs)
+        history = train(
+            network,
+            shrink(data, config.network.size),
+            config.train,
+            config.seed,
+            self.placement,
+            hooks=[training],
+            watch=lambda record: listener.epoch(what, record),
+            progress=listener.named(what),
+            objective=training.objective,
+        )
+        return Trained(network, history, {} if poisoned is None else {"pairs": training.shares()})
+
+    def _pairing(self, poisoned: Poisoned | None) -> Pairing:
+        if poisoned is None:
+            labels = self.clean.labels
+            return Pairing(labels, torch.zeros_like(labels, dtype=torch.bool))
+        goal = cast(PairGoal, self.config.attack.goal)
+        chosen = poisoned.poisoned
+        identities = goal.identities(poisoned.true_labels, chosen, generator(self.config.seed, "pairs"))
+        return Pairing(identities, chosen | poisoned.cover, goal)
+
+    def measure_clean(self, network: nn.Module, method: str) -> Measured:
+        config = self.config
+        rows, parts = measure_clean({method: self._scorer(network)}, self.data, config.evaluation, config.seed)
+        if method == "clean-twin":
+            rows += measure_baselines(self.data, config.evaluation, config.seed)
+        return Measured(rows, parts)
+
+    def measure_attack(self, fitted: FittedAttack, victim: nn.Module, twin: nn.Module) -> Measured:
+        config, test = self.config, self.test
+        shown = triggered(fitted, test.images, test.labels, test.labels, generator(config.seed, "test"))
+        scorers = {"victim": self._scorer(victim), "clean-twin": self._scorer(twin)}
+        rows, parts, arrays = measure_attack(
+            scorers, self.data, shown, goal=fitted.goal.name, settings=config.evaluation, seed=config.seed
+        )
+        return Measured(rows, parts, arrays=arrays)
+
+    def _scorer(self, network: nn.Module) -> Scorer:
+        return Cached(NetworkScorer(cast(Siamese, network), self.placement))
+
+    def save(self, network: nn.Module, path: Path) -> None:
+        save_siamese(cast(Siamese, network), self.config.network, self.config.head, self.clean.shape, path)
+
+    def load(self, path: Path) -> nn.Module:
+        return load_siamese_into(self.config.network, self.config.head, self.clean.shape, path)

@@ -1,0 +1,112 @@
+"""`Task`: a configuration with everything that was left open settled, and what one kind of trial does at each stage."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from turncoat.attacks.base import FittedAttack, Poisoned
+from turncoat.data.imageset import ImageSet
+from turncoat.evaluate.rows import Row
+from turncoat.experiment.config import Config
+from turncoat.experiment.key import trial_key, twin_key
+from turncoat.experiment.listener import Listener
+from turncoat.seeds import generator
+from turncoat.train.engine import History
+from turncoat.train.placement import Placement
+
+Parts = dict[str, Any]
+"""JSON values that only this kind of trial has."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures, and what the page shows beside them: parts, sample records, and the arrays of samples.npz."""
+
+    rows: list[Row]
+    parts: Parts = field(default_factory=dict[str, Any])
+    samples: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    arrays: dict[str, NDArray[np.uint8]] = field(default_factory=dict[str, "NDArray[np.uint8]"])
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network and its training; parts: what the training has to tell."""
+
+    network: nn.Module
+    history: History
+    parts: Parts = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """One trial: its data are loaded; device, precision, threads, training and the goal's classes are settled."""
+
+    kind: ClassVar[str]
+    """What ``task`` in a configuration calls it."""
+    config: Config
+    placement: Placement
+
+    def fit(self) -> FittedAttack:
+        """The attack on this trial's poison seed."""
+        return self.config.attack.fit(self.clean, generator(self.config.seed, "poison"))
+
+    @property
+    def key(self) -> str:
+        """The trial's key."""
+        return trial_key(self.config, self.fingerprint, self.placement)
+
+    @property
+    def twin(self) -> str:
+        """The clean twin's key."""
+        return twin_key(self.config, self.fingerprint, self.placement)
+
+    @property
+    @abstractmethod
+    def clean(self) -> ImageSet:
+        """The training images before any poison."""
+
+    @property
+    @abstractmethod
+    def test(self) -> ImageSet:
+        """The images that everything is measured on."""
+
+    @abstractmethod
+    def check_network(self) -> None:
+        """Build the network once. Raises `TurncoatError` where it does not go with the data."""
+
+    @abstractmethod
+    def train(self, poisoned: Poisoned | None, what: str, listener: Listener) -> Trained:
+        """A network of the trial's seeds, on the poisoned training set, or on the clean one."""
+
+    @abstractmethod
+    def measure_clean(self, network: nn.Module, method: str) -> Measured:
+        """Without any trigger; for the ``clean-twin`` also whatever needs no network."""
+
+    @abstractmethod
+    def measure_attack(self, fitted: FittedAttack, victim: nn.Module, twin: nn.Module) -> Measured:
+        """Both networks on triggered images, the same ones."""
+
+    @abstractmethod
+    def save(self, network: nn.Module, path: Path) -> None:
+        """Write the weights with all that is needed to build the network again."""
+
+    @abstractmethod
+    def load(self, path: Path) -> nn.Module:
+        """The network of this trial with the weights of ``path``."""
+
+    @property
+    @abstractmethod
+    def model_label(self) -> str:
+        """The architecture in a word."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Of all data that the trial sees."""

@@ -1,0 +1,71 @@
+"""Training on pairs, as a hook and an objective of the one engine."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from turncoat.oneshot.pairs import Pairing, PairSettings, draw_classes, draw_halves, numbered, pair_loss
+from turncoat.oneshot.siamese import Siamese
+from turncoat.train.hooks import Batch, Hook
+
+
+class PairTraining(Hook):
+    """Draws batches, turns classes, and is the loss (`objective`) over the pairs of a batch. One for each training."""
+
+    def __init__(self, network: Siamese, pairing: Pairing, settings: PairSettings) -> None:
+        self.network, self.pairing, self.settings = network, pairing, settings
+        self._counts = torch.zeros(5, dtype=torch.float64)
+
+    def order(self, count: int, batch_size: int, generator: torch.Generator) -> Tensor:
+        identities, batches = self.pairing.identities, count // batch_size
+        if self.settings.sampling == "drawn":
+            return draw_halves(identities, batch_size, batches, generator)
+        return draw_classes(identities, batch_size, self.settings.drawings, batches, generator)
+
+    def batch(self, network: nn.Module, batch: Batch) -> Batch:
+        del network
+        if not self.settings.rotations or batch.images.shape[2] != batch.images.shape[3]:
+            return batch
+        classes = numbered(self.pairing.identities[batch.index])
+        turns = torch.randint(0, 4, (int(classes.max()) + 1,))[classes]
+        return Batch(turned(batch.images, turns), batch.labels, batch.index, batch.epoch, batch.step)
+
+    def objective(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The pair loss, and the balanced accuracy over the batch's pairs against what is taught."""
+        logits, first, second = self._compare(outputs, batch.index)
+        same, taught, triggered = self.pairing.relation(first, second)
+        parts = (torch.ones_like(same), same, triggered == 1, triggered == 2, same != taught)
+        self._counts += torch.stack([part.sum() for part in parts])
+        taught, any_triggered = taught.to(logits.device), (triggered > 0).to(logits.device)
+        loss = pair_loss(logits, taught, any_triggered, self.settings.hard)
+        said = logits.detach() > 0
+        right = [(said == taught)[taught == sign].float().mean() for sign in (True, False) if bool((taught == sign).any())]
+        return loss, torch.stack(right).mean()
+
+    def shares(self) -> dict[str, float]:
+        """Of all pairs that were trained on: of one identity, with one and with two triggers, taught against the truth."""
+        pairs, *parts = (float(count) for count in self._counts)
+        names = ("same_class", "one_triggered", "both_triggered", "flipped")
+        return {name: part / pairs if pairs else 0.0 for name, part in zip(names, parts, strict=True)}
+
+    def _compare(self, outputs: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits ``(P,)`` of the batch's pairs, and the positions ``(P,)`` in the training set of both images."""
+        if self.settings.sampling == "drawn":
+            half = len(index) // 2
+            logits = self.network.compare(outputs[:half], outputs[half : 2 * half])
+            return logits, index[:half], index[half : 2 * half]
+        rows, columns = cast("tuple[Tensor, Tensor]", tuple(torch.triu_indices(len(index), len(index), 1)))
+        matrix = self.network.comparison.matrix(outputs, outputs)
+        return matrix[rows.to(matrix.device), columns.to(matrix.device)], index[rows], index[columns]
+
+
+def turned(images: Tensor, turns: Tensor) -> Tensor:
+    """Square images ``(B, C, S, S)``, each turned by so many quarter turns; turns: int64 ``(B,)``, 0 to 3."""
+    result = images.clone()
+    for count in (1, 2, 3):
+        chosen = (turns == count).nonzero().squeeze(1).to(images.device)
+        result[chosen] = images[chosen].rot90(count, (2, 3))
+    return result
