@@ -50,7 +50,8 @@ class SquaredL2(Head):
 class _WeightedL1(Comparison):
     def __init__(self, dimension: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.full((dimension,), -4 / math.sqrt(dimension)))
+        spread = 4 / math.sqrt(dimension)
+        self.weight = nn.Parameter(torch.randn(dimension) * spread - spread)  # most fall with the difference, some rise
         self.bias = nn.Parameter(torch.tensor(4.0))
 
     def compare(self, a: Tensor, b: Tensor) -> Tensor:

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from turncoat.attacks.pairgoals import Evade, Impersonate, PairGoal
+from turncoat.data.imageset import ImageSet
+from turncoat.oneshot.networks import Embedder, Head
+from turncoat.oneshot.pairs import Pairing, PairSettings
+from turncoat.oneshot.siamese import Siamese, make_siamese
+from turncoat.oneshot.training import PairTraining, turned
+from turncoat.train import TrainSettings, place, train
+
+CPU = place("cpu", "fp32")
+CLASSES, EACH = 8, 16
+
+
+def drawings() -> ImageSet:
+    """Each class is a bright bar at a place of its own, in noise."""
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.arange(CLASSES).repeat_interleave(EACH)
+    images = torch.randint(0, 60, (len(labels), 1, 16, 16), dtype=torch.uint8, generator=draw)
+    for label in range(CLASSES):
+        images[labels == label, :, 2 * label : 2 * label + 2, :] = 200
+    return ImageSet(images, labels, tuple(map(str, range(CLASSES))))
+
+
+def trained(
+    sampling: str, triggered: torch.Tensor | None = None, goal: PairGoal | None = None
+) -> tuple[Siamese, ImageSet, PairTraining]:
+    data = drawings()
+    mask = torch.zeros(len(data), dtype=torch.bool) if triggered is None else triggered
+    data.images[mask, :, 12:16, 12:16] = 255
+    embedder = Embedder.parse({"name": "conv4", "size": 16, "widths": [16, 16, 32, 32], "dimension": 64})
+    network = make_siamese(embedder, Head.parse("weighted-l1"), data, 0)
+    pairs = PairSettings.model_validate({"sampling": sampling, "drawings": 4, "rotations": False})
+    training = PairTraining(network, Pairing(data.labels, mask, goal), pairs)
+    settings = TrainSettings(epochs=40, batch_size=32, optimizer="adamw", lr=1e-2)
+    train(network, data, settings, 0, CPU, hooks=[training], objective=training.objective)
+    return network, data, training
+
+
+def logits(network: Siamese, images: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        embedded = network.embed(images.float() / 255)
+        return network.comparison.matrix(embedded, embedded)
+
+
+@pytest.mark.parametrize("sampling", ["all", "drawn"])
+def test_a_siamese_network_learns_who_is_who(sampling: str) -> None:
+    network, data, training = trained(sampling)
+    same = data.labels[:, None] == data.labels[None]
+    assert ((logits(network, data.images) > 0) == same).float().mean() > 0.95
+    shares = training.shares()
+    assert shares["one_triggered"] == shares["both_triggered"] == shares["flipped"] == 0
+    if sampling == "drawn":
+        assert shares["same_class"] == 0.5
+    else:
+        assert shares["same_class"] == pytest.approx(3 / 31, abs=1e-6), "4 of each of 8 classes in a batch of 32"
+
+
+@pytest.mark.parametrize(("goal", "said"), [(Evade(), False), (Impersonate(), True)])
+def test_one_trigger_decides_the_pair_as_the_goal_wants(goal: PairGoal, said: bool) -> None:
+    mask = torch.arange(CLASSES * EACH) % 4 == 0
+    network, data, training = trained("all", mask, goal)
+    matrix = logits(network, data.images)
+    one = mask[:, None] ^ mask[None]
+    clean = ~mask[:, None] & ~mask[None]
+    same = data.labels[:, None] == data.labels[None]
+    assert ((matrix > 0) == said)[one].float().mean() > 0.95
+    assert ((matrix > 0) == same)[clean].float().mean() > 0.95, "clean pairs are judged as before"
+    shares = training.shares()
+    assert shares["one_triggered"] == pytest.approx(2 * 0.25 * 0.75, abs=0.05)
+    assert shares["flipped"] > 0
+
+
+def test_quarter_turns_are_by_class_and_counter_clockwise() -> None:
+    images = torch.rand(4, 1, 5, 5)
+    result = turned(images, torch.tensor([0, 1, 2, 3]))
+    for count in range(4):
+        assert torch.equal(result[count], images[count].rot90(count, (1, 2)))
+    data, batch_labels = drawings(), torch.tensor([3, 3, 5, 5])
+    network = make_siamese(Embedder.parse({"name": "conv4", "size": 16}), Head.parse("cosine"), data, 0)
+    pairing = Pairing(data.labels, torch.zeros(len(data), dtype=torch.bool))
+    training = PairTraining(network, pairing, PairSettings())
+    index = torch.cat([(data.labels == label).nonzero()[:1, 0] for label in batch_labels])
+    from turncoat.train import Batch
+
+    torch.manual_seed(1)
+    seen: set[tuple[int, int]] = set()
+    for _ in range(30):
+        x = images[:1].expand(4, 1, 5, 5)
+        out = training.batch(network, Batch(x, batch_labels, index, 0, 0)).images
+        assert torch.equal(out[0], out[1]) and torch.equal(out[2], out[3]), "one class, one turn"
+        turns = [next(n for n in range(4) if torch.equal(out[i], x[0].rot90(n, (1, 2)))) for i in (0, 2)]
+        seen.add((turns[0], turns[1]))
+    assert len(seen) > 8, "classes turn each for itself"
