@@ -20,7 +20,7 @@ def test_koch2015_has_the_papers_number_of_parameters() -> None:
     assert sum(parameter.numel() for parameter in network.parameters()) == 38_951_745
     embedding = network.eval().embed(torch.rand(1, 1, 105, 105))
     assert embedding.shape == (1, 4096)
-    assert 0 <= embedding.min() and embedding.max() <= 1
+    assert embedding.min() >= 0 and embedding.max() <= 1
 
 
 def test_koch2015_takes_its_own_size_alone() -> None:

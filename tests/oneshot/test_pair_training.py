@@ -30,12 +30,12 @@ def trained(
 ) -> tuple[Siamese, ImageSet, PairTraining]:
     data = drawings()
     mask = torch.zeros(len(data), dtype=torch.bool) if triggered is None else triggered
-    data.images[mask, :, 12:16, 12:16] = 255
+    data.images[mask, :, :, 12:16] = 255
     embedder = Embedder.parse({"name": "conv4", "size": 16, "widths": [16, 16, 32, 32], "dimension": 64})
     network = make_siamese(embedder, Head.parse("weighted-l1"), data, 0)
     pairs = PairSettings.model_validate({"sampling": sampling, "drawings": 4, "rotations": False})
     training = PairTraining(network, Pairing(data.labels, mask, goal), pairs)
-    settings = TrainSettings(epochs=40, batch_size=32, optimizer="adamw", lr=1e-2)
+    settings = TrainSettings(epochs=60, batch_size=32, optimizer="adamw", lr=1e-2)
     train(network, data, settings, 0, CPU, hooks=[training], objective=training.objective)
     return network, data, training
 
