@@ -11,6 +11,7 @@ from turncoat.attacks import Attack, Goal
 from turncoat.component import Component, members
 from turncoat.data import Source
 from turncoat.models.base import Model
+from turncoat.oneshot.networks import Embedder, Head
 from turncoat.triggers.patterns import Pattern
 
 C = TypeVar("C", bound=Component)
@@ -39,7 +40,7 @@ def _own(root: type[C]) -> list[type[C]]:
 def tables() -> dict[str, str]:
     """The Markdown tables by the name of their place in README.md."""
     attacks = ([_usage(one), one.summary(), one.threat_model, one.paper] for one in _own(Attack))
-    simple = {"goals": Goal, "patterns": Pattern, "datasets": Source, "models": Model}
+    simple = {"goals": Goal, "patterns": Pattern, "datasets": Source, "models": Model, "networks": Embedder, "heads": Head}
     plain = {
         key: _table(["name", "what it is"], ([_usage(one), one.summary()] for one in _own(root))) for key, root in simple.items()
     }

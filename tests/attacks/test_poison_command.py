@@ -86,6 +86,7 @@ def test_mistakes_in_the_settings_each_in_a_line_with_its_path(data: str, attack
         ("attack.patch.size=9", "attack.patch: 9x9 pixels at bottom-right with a margin of 1 do not fit into images of 8x8"),
         ("attack.patch.pattern=solid:red", "the trigger's colour [255, 0, 0] cannot be shown on grey images"),
         ("attack.goal=all-to-one:17", "attack.goal.target: expected a class, 0 to 9"),
+        ("attack.goal=evade", "attack.goal: 'evade' falsifies pairs, which class folders do not hold; give all-to-one, say"),
         ("attack.rate=0.95", "attack.rate: 0.95 needs 1,365 of 1,437 images, but only"),
         ("attack.rate=0.0001", "attack.rate: 0.0001 of 1,437 images is none; use at least 0.000696"),
     ],

@@ -29,8 +29,10 @@ class FivePixels(BadNets):
     [
         ("attacks", ["badnets", "blended"]),
         ("datasets", ["digits", "folder:PATH"]),
-        ("goals", ["all-to-all", "all-to-one:TARGET", "source-specific", "untargeted"]),
+        ("goals", ["all-to-all", "all-to-one:TARGET", "source-specific", "untargeted", "evade", "impersonate"]),
+        ("heads", ["cosine", "squared-l2", "weighted-l1"]),
         ("models", ["small-cnn", "resnet18", "timm:ARCH"]),
+        ("networks", ["conv4", "koch2015"]),
     ],
 )
 def test_what_there_is(kind: str, names: list[str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from turncoat.attacks.base import Attack
+from turncoat.attacks.pairgoals import PairGoal
 from turncoat.component import members
 from turncoat.data.source import Source
 from turncoat.errors import TurncoatError
@@ -38,9 +39,13 @@ def parse_request(data: str, attack: str, overrides: Sequence[str] = ()) -> Pois
         raise TurncoatError(f"{odd[0]}: expected a setting of attack or data, such as {hint}")
     given = lay_over(given, changes)
     try:
-        return PoisonRequest.model_validate(given)
+        request = PoisonRequest.model_validate(given)
     except ValidationError as error:
         raise SettingsError(mistakes_of(error, PoisonRequest, given)) from None
+    if isinstance(request.attack.goal, PairGoal):
+        name = request.attack.goal.name
+        raise TurncoatError(f"attack.goal: '{name}' falsifies pairs, which class folders do not hold; give all-to-one, say")
+    return request
 
 
 def _read_data(text: str) -> object:

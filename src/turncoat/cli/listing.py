@@ -9,14 +9,14 @@ import typer
 if TYPE_CHECKING:
     from turncoat.component import Component
 
-Kind = Literal["attacks", "datasets", "goals", "models"]
+Kind = Literal["attacks", "datasets", "goals", "heads", "models", "networks"]
 
 
 def list_members(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
     as_json: Annotated[bool, typer.Option("--json", help="As a JSON array.")] = False,
 ) -> None:
-    """The attacks, data sets, goals or models there are, plug-ins included."""
+    """The attacks, data sets, goals, models, or one-shot networks and heads there are, plug-ins included."""
     from turncoat.component import members
 
     lines = [_describe(name, member) for name, member in members(_family(kind)).items()]
@@ -43,8 +43,16 @@ def _family(kind: Kind) -> type[Component]:
     from turncoat.attacks import Attack, Goal
     from turncoat.data import Source
     from turncoat.models import Model
+    from turncoat.oneshot.networks import Embedder, Head
 
-    families: dict[Kind, type[Component]] = {"attacks": Attack, "datasets": Source, "goals": Goal, "models": Model}
+    families: dict[Kind, type[Component]] = {
+        "attacks": Attack,
+        "datasets": Source,
+        "goals": Goal,
+        "heads": Head,
+        "models": Model,
+        "networks": Embedder,
+    }
     return families[kind]
 
 

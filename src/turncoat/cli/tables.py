@@ -12,7 +12,7 @@ from rich.table import Table
 
 from turncoat.errors import TurncoatError
 from turncoat.experiment.store import open_store
-from turncoat.report import words
+from turncoat.report import oneshot_words, words
 from turncoat.report.cells import Cell, group
 from turncoat.report.read import Trial
 from turncoat.report.study import telling_keys
@@ -66,21 +66,27 @@ def _print_lines(lines: Sequence[str], console: Console) -> None:
 def trial_table(cell: Cell) -> Table:
     """Victim beside clean twin, metric by metric, with 95% intervals."""
     record = cell.first.record
-    model = record.config.get("model")
-    name = str(model.get("name")) if isinstance(model, dict) else str(model)
     poison = f"{words.rate(record.poison.rate)} poisoned" if record.poison else ""
-    title = ", ".join(filter(None, (f"{record.attack.name} ({record.attack.goal}) on {record.data.name}", name, poison)))
+    title = ", ".join(filter(None, (f"{record.attack.name} ({record.attack.goal}) on {record.data.name}", record.model, poison)))
     table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     table.add_column("")
     for head in ("victim", "clean twin"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("n", justify="right")
-    for metric, meaning in METRICS.items():
+    for metric, meaning in _meanings(cell).items():
         victim, twin = cell.share("victim", metric), cell.share("clean-twin", metric)
         if victim is not None or twin is not None:
             count = next((one.n for one in (victim, twin) if one is not None and one.n is not None), None)
             table.add_row(meaning, _figure(victim), _figure(twin), "" if count is None else f"{count:,}")
     return table
+
+
+def _meanings(cell: Cell) -> dict[str, str]:
+    """What the lines of a trial's table are; a one-shot trial tells what its pairs and tasks are."""
+    if not cell.is_one_shot:
+        return METRICS
+    told = {metric: f"{metric.upper():<4} {meaning}" for metric, (_, meaning) in oneshot_words.metrics(cell).items()}
+    return {metric: told[metric] for metric in METRICS if metric in told}
 
 
 def cells_table(cells: Sequence[Cell], metrics: Sequence[str] = ("ca", "asr")) -> Table:
