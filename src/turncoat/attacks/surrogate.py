@@ -1,0 +1,89 @@
+"""Surrogates: a small classifier that the attacker trains on its own share of the data, with the package's engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from turncoat.data.imageset import ImageSet
+from turncoat.errors import TurncoatError
+from turncoat.models.base import make_victim
+from turncoat.models.small_cnn import SmallCNN
+from turncoat.seeds import seed_for
+from turncoat.train.engine import train
+from turncoat.train.placement import Placement, place, split
+from turncoat.triggers.base import to_float, to_uint8
+
+SIDE = 64
+"""Larger images are averaged down to this many pixels a side, inside the network."""
+_FEWEST_STEPS, _MOST_IMAGES = 150, 400_000
+"""A training takes at least so many steps and shows at most so many images, whatever the size of the data."""
+
+
+def _reduced(x: Tensor) -> Tensor:
+    return functional.adaptive_avg_pool2d(x, (min(x.shape[2], SIDE), min(x.shape[3], SIDE)))
+
+
+class _Reducing(nn.Module):
+    """A network that sees images at ``SIDE`` pixels at most; differentiable, so gradients reach every pixel of the input."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(_reduced(x))
+
+
+def train_surrogate(data: ImageSet, seed: int, placement: Placement | None = None) -> nn.Module:
+    """A `SmallCNN` trained on ``data`` with its quick recipe: float ``(N, C, H, W)`` in [0, 1] to logits ``(N, classes)``.
+
+    On the CPU, in eval mode, its weights frozen (gradients reach the input alone). Few data are shown more often, many data less.
+    Trains on ``placement``, by default the best device there is; the same seed gives the same weights on the same machine.
+    """
+    model, placement, large = SmallCNN(), placement or place(), max(data.shape[1:]) > SIDE
+    if large:
+        images = torch.cat([to_uint8(_reduced(to_float(part))) for part in split(data.images, 256)])
+        data = ImageSet(images, data.labels, data.classes)
+    recipe = model.recipe("quick")
+    steps = max(1, len(data) // min(recipe.batch_size, len(data)))
+    epochs = min(max(recipe.epochs, math.ceil(_FEWEST_STEPS / steps)), max(1.0, _MOST_IMAGES / len(data)))
+    network: nn.Module = make_victim(model, data, seed_for(seed, "init"))
+    train(network, data, recipe.model_copy(update={"epochs": epochs}), seed, placement)
+    network = _Reducing(network) if large else network
+    network.zero_grad()
+    return network.to("cpu").requires_grad_(False).eval()
+
+
+def draw_seed(generator: torch.Generator) -> int:
+    """A seed for `train_surrogate` from the generator of the poison."""
+    return int(torch.randint(2**62, (1,), generator=generator))
+
+
+def embedding(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """What the network's last linear layer is given: from images to ``(N, D)``, differentiable.
+
+    Raises `TurncoatError` for a network without a linear layer.
+    """
+    layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    if not layers:
+        raise TurncoatError(f"surrogate: expected a network that ends in a linear layer, got a {type(network).__name__}")
+
+    def embed(x: Tensor) -> Tensor:
+        seen: list[Tensor] = []
+
+        def keep(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            seen.append(inputs[0])
+
+        handle = layers[-1].register_forward_pre_hook(keep)
+        try:
+            network(x)
+        finally:
+            handle.remove()
+        return seen[-1].flatten(1)
+
+    return embed
