@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 
 from turncoat.attacks.goals import AllToOne, Goal, SourceSpecific
@@ -56,9 +57,34 @@ class Attack(Component):
     paper: ClassVar[str]
     threat_model: ClassVar[ThreatModel]
     clean_label: ClassVar[bool] = False
+    goals: ClassVar[tuple[type[Goal], ...]] = (Goal,)
+    """Kinds of goal that it can reach; others are refused with the configuration."""
 
     rate: float = Field(default=0.01, gt=0, lt=1, description="poisoned share of the whole training set")
     goal: Goal = AllToOne()
+
+    @field_validator("goal")
+    @classmethod
+    def _reachable(cls, goal: Goal) -> Goal:
+        if not isinstance(goal, cls.goals):
+            raise PydanticCustomError(
+                "unreachable_goal",
+                "the attack '{attack}' takes {goals}, not '{goal}'",
+                {
+                    "attack": cls.model_fields["name"].default,
+                    "goals": ", ".join(str(kind.model_fields["name"].default) for kind in cls.goals),
+                    "goal": goal.name,
+                },
+            )
+        return goal
+
+    def pool(self, goal: Goal, labels: Tensor) -> Tensor:
+        """Training samples that may be poisoned: those that the goal gives a false label; clean label: those it leaves theirs.
+
+        goal: with class indices. labels: true ones, int64 ``(N,)``. Returns bool ``(N,)``.
+        """
+        eligible = goal.eligible(labels)
+        return ~eligible if self.clean_label else eligible
 
     @abstractmethod
     def fit(self, train: ImageSet, generator: torch.Generator, surrogate: torch.nn.Module | None = None) -> FittedAttack:
@@ -100,7 +126,7 @@ class Composed(Attack):
         del surrogate
         goal = self.goal.resolve(train)
         training, test = self.triggers(train, generator)
-        chosen = choose(goal.eligible(train.labels), self.rate, generator)
+        chosen = choose(self.pool(goal, train.labels), self.rate, generator)
         cover = torch.zeros_like(chosen)
         if isinstance(goal, SourceSpecific) and goal.cover:
             cover = choose(
