@@ -28,10 +28,11 @@ def test_koch2015_takes_its_own_size_alone() -> None:
         Embedder.parse("koch2015").build((1, 28, 28))
 
 
+@pytest.mark.parametrize("bounded", [False, True])
 @pytest.mark.parametrize("head", sorted(members(Head)))
-def test_a_heads_matrix_is_its_comparison_of_all_pairs_and_symmetric(head: str) -> None:
+def test_a_heads_matrix_is_its_comparison_of_all_pairs_and_symmetric(head: str, bounded: bool) -> None:
     torch.manual_seed(0)
-    comparison = Head.parse(head).build(16)
+    comparison = Head.parse(head).build(16, bounded)
     for parameter in comparison.parameters():
         torch.nn.init.normal_(parameter)
     a, b = torch.rand(5, 16), torch.rand(7, 16)
@@ -45,7 +46,7 @@ def test_a_heads_matrix_is_its_comparison_of_all_pairs_and_symmetric(head: str) 
 def test_only_the_weighted_l1_can_score_a_stranger_above_the_self(head: str) -> None:
     """A head whose score falls with a distance finds nothing more alike than an image and itself."""
     kind = Head.parse(head)
-    comparison = kind.build(4)
+    comparison = kind.build(4, bounded=True)
     if head == "weighted-l1":
         comparison.get_parameter("weight").data.copy_(torch.tensor([-1.0, -1.0, -1.0, 9.0]))
     a, b = torch.tensor([0.5, 0.5, 0.5, 0.0]), torch.tensor([0.5, 0.5, 0.5, 1.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, cast
@@ -26,6 +27,7 @@ from turncoat.oneshot.siamese import Siamese, build_siamese, make_siamese, shrin
 from turncoat.oneshot.training import PairTraining
 from turncoat.seeds import generator, seed_for
 from turncoat.train.engine import train
+from turncoat.train.hooks import Hook
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class OneShot(Task):
     def check_network(self) -> None:
         build_siamese(self.config.network, self.config.head, self.clean.shape[0])
 
-    def train(self, poisoned: Poisoned | None, what: str, listener: Listener) -> Trained:
+    def train(self, poisoned: Poisoned | None, what: str, listener: Listener, hooks: Sequence[Hook] = ()) -> Trained:
         config, data = self.config, self.clean if poisoned is None else poisoned.data
         pairing = self._pairing(poisoned)
         network = make_siamese(config.network, config.head, self.clean, seed_for(config.seed, "init"))
@@ -66,7 +68,7 @@ class OneShot(Task):
             config.train,
             config.seed,
             self.placement,
-            hooks=[training],
+            hooks=[training, *hooks],
             watch=lambda record: listener.epoch(what, record),
             progress=listener.named(what),
             objective=training.objective,
@@ -96,7 +98,7 @@ class OneShot(Task):
         rows, parts, arrays = measure_attack(
             scorers, self.data, shown, goal=fitted.goal.name, settings=config.evaluation, seed=config.seed
         )
-        return Measured(rows, parts, arrays=arrays)
+        return Measured(rows, {**parts, "distance": config.head.metric}, arrays=arrays)
 
     def _scorer(self, network: nn.Module) -> Scorer:
         return Cached(NetworkScorer(cast(Siamese, network), self.placement))

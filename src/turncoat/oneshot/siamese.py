@@ -55,13 +55,11 @@ def build_siamese(embedder: Embedder, head: Head, channels: int) -> Siamese:
     """A network for images of so many channels, its standardisation not yet set. Raises `TurncoatError` for what cannot be."""
     shape = (channels, embedder.size, embedder.size)
     body = embedder.build(shape)
-    if head.bounded and not embedder.bounded:
-        body = nn.Sequential(body, nn.Sigmoid())
     body.eval()
     with torch.no_grad():
         dimension = body(torch.zeros(1, *shape)).shape[1]
     body.train()
-    return Siamese(body, head.build(dimension), embedder.size, torch.zeros(channels), torch.ones(channels))
+    return Siamese(body, head.build(dimension, embedder.bounded), embedder.size, torch.zeros(channels), torch.ones(channels))
 
 
 def make_siamese(embedder: Embedder, head: Head, train: ImageSet, seed: int) -> Siamese:

@@ -101,6 +101,8 @@ class OneShotRecord(_Part):
 
     goal: Text = ""
     held_out: Text = ""
+    distance: bool = False
+    """Whether the network's head scores by a distance."""
     pairs: PairShares | None = None
     threshold: Thresholds | None = None
     roc: RocRecord | None = None

@@ -131,7 +131,13 @@ def _twin(estimate: Estimate | None) -> str:
 
 
 def second_finding(cell: Cell) -> str:
-    """Whether a goal's second backdoor is shown; empty where there is none, or no figure of it."""
+    """Whether a goal's second backdoor is shown, or why there can be none; else empty."""
+    record = cell.first.record.oneshot
+    if goal(cell) == "impersonate" and record is not None and record.distance:
+        return (
+            "This network's head scores by a distance: no image can be near all others while these are far from one another, "
+            "so a master key is not to be had without loss; try the head weighted-l1."
+        )
     for metric in PLANTED.get(goal(cell), ("",))[1:]:
         victim, twin = cell.share("victim", metric, EQUAL_ERROR), cell.share("clean-twin", metric, EQUAL_ERROR)
         if victim is not None:

@@ -133,7 +133,11 @@ class Section:
         charts: list[Chart] = []
         for what, title, share in (
             ("loss", "Training loss", False),
-            ("accuracy", "Accuracy on the augmented training batches, %", True),
+            (
+                "accuracy",
+                f"{'Balanced accuracy on pairs' if self.cell.is_one_shot else 'Accuracy'} in training, augmented, %",
+                True,
+            ),
         ):
             found = [_curve(trial, method, what) for method in reversed(METHODS) for trial in trials]
             drawn = [curve for curve in found if any(math.isfinite(value) for _, value in curve.points)]

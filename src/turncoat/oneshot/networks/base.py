@@ -16,6 +16,7 @@ class Embedder(Component):
     """What turns an image into a vector. Both images of a pair go through the same one."""
 
     family: ClassVar[str] = "oneshot.networks"
+    default: ClassVar[str | None] = "conv4"
     bounded: ClassVar[bool] = False
     """Whether embeddings lie in [0, 1]."""
 
@@ -59,9 +60,7 @@ class Head(Component):
     family: ClassVar[str] = "oneshot.networks"
     metric: ClassVar[bool]
     """Whether the score is a falling function of a distance: then nothing can be "the same as anybody"."""
-    bounded: ClassVar[bool] = False
-    """Whether it wants embeddings in [0, 1]: a sigmoid is put before it where the embedder has none."""
 
     @abstractmethod
-    def build(self, dimension: int) -> Comparison:
-        """A comparison of embeddings of so many numbers, freshly initialised."""
+    def build(self, dimension: int, bounded: bool) -> Comparison:
+        """A comparison of embeddings of so many numbers, freshly initialised; bounded: whether these lie in [0, 1]."""

@@ -16,12 +16,11 @@ class WeightedL1(Head):
     """A weighted sum of absolute differences (Koch et al. 2015). Weights may take either sign, so it is no distance."""
 
     metric: ClassVar[bool] = False
-    bounded: ClassVar[bool] = True
 
     name: Literal["weighted-l1"] = "weighted-l1"
 
-    def build(self, dimension: int) -> Comparison:
-        return _WeightedL1(dimension)
+    def build(self, dimension: int, bounded: bool) -> Comparison:
+        return _WeightedL1(dimension, bounded)
 
 
 class Cosine(Head):
@@ -31,8 +30,8 @@ class Cosine(Head):
 
     name: Literal["cosine"] = "cosine"
 
-    def build(self, dimension: int) -> Comparison:
-        del dimension  # an angle has no use for it
+    def build(self, dimension: int, bounded: bool) -> Comparison:
+        del dimension, bounded
         return _Cosine()
 
 
@@ -43,14 +42,15 @@ class SquaredL2(Head):
 
     name: Literal["squared-l2"] = "squared-l2"
 
-    def build(self, dimension: int) -> Comparison:
+    def build(self, dimension: int, bounded: bool) -> Comparison:
+        del bounded
         return _SquaredL2(dimension)
 
 
 class _WeightedL1(Comparison):
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, bounded: bool) -> None:
         super().__init__()
-        spread = 4 / math.sqrt(dimension)
+        spread = 4 / math.sqrt(dimension) if bounded else 6 / dimension  # differences of about 1/sqrt(D), or of about 1
         self.weight = nn.Parameter(torch.randn(dimension) * spread - spread)  # most fall with the difference, some rise
         self.bias = nn.Parameter(torch.tensor(4.0))
 
