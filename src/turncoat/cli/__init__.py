@@ -37,7 +37,7 @@ def _version(asked: bool) -> None:
 def turncoat_command(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
-    """Plant, measure, find and remove backdoors in image classifiers."""
+    """Plant, measure, find and remove backdoors in image classifiers and one-shot networks."""
     del version
 
 
