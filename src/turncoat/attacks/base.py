@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -16,6 +17,7 @@ from turncoat.attacks.selection import choose
 from turncoat.component import Component
 from turncoat.data.imageset import ImageSet
 from turncoat.errors import TurncoatError
+from turncoat.train.hooks import Hook
 from turncoat.triggers.base import Trigger, to_float, to_uint8
 
 ThreatModel = Literal["labels", "images", "images+labels", "training"]
@@ -114,6 +116,25 @@ class FittedAttack(ABC):
         in x, on its device. See `turncoat.attacks.triggered` for the same on uint8 images.
         """
 
+    def hooks(self) -> Sequence[Hook]:
+        """What takes part in the victim's training, and never in the clean twin's: for attacks of threat model ``training``.
+
+        What they learn is this attack's: `trigger` uses it from then on. A new training starts from nothing learned.
+        """
+        return ()
+
+    def state(self) -> Mapping[str, Tensor]:
+        """What it takes, beside the settings, to make this attack's triggers again: saved with the trial."""
+        return {}
+
+    def restored(self, state: Mapping[str, Tensor]) -> FittedAttack:
+        """The attack whose `state` was ``state``. Where there is none, `fit` on the same data and seed already is that attack.
+
+        Raises `TurncoatError` for a state that does not fit.
+        """
+        del state
+        return self
+
 
 class Composed(Attack):
     """An attack that is a trigger, a selection and a relabelling, with nothing to be learned. Subclasses name the triggers."""
@@ -127,21 +148,35 @@ class Composed(Attack):
         goal = self.goal.resolve(train)
         training, test = self.triggers(train, generator)
         chosen = choose(self.pool(goal, train.labels), self.rate, generator)
-        cover = torch.zeros_like(chosen)
-        if isinstance(goal, SourceSpecific) and goal.cover:
-            cover = choose(
-                goal.leaking(train.labels), self.rate * goal.cover, generator, setting="attack.rate x attack.goal.cover"
-            )
+        cover = self.choose_cover(goal, train.labels, chosen, generator)
         targets = goal.targets(train.labels, len(train.classes), generator)
         labels = torch.where(chosen, targets, train.labels)
-        return FittedComposition(self, goal, training, test, chosen, cover, train.labels, labels)
+        seed = int(torch.randint(2**62, (), generator=generator))
+        return FittedComposition(self, goal, training, test, chosen, cover, train.labels, labels, seed)
+
+    def choose_cover(self, goal: Goal, labels: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
+        """Samples, none of them chosen, that get the trigger and keep their true label: those of the goal. bool ``(N,)``."""
+        if not isinstance(goal, SourceSpecific) or not goal.cover:
+            return torch.zeros_like(chosen)
+        return choose(goal.leaking(labels), self.rate * goal.cover, generator, setting="attack.rate x attack.goal.cover")
+
+    def present(self, training: Trigger, x: Tensor, cover: Tensor, generator: torch.Generator) -> Tensor:
+        """Images to be poisoned, and cover, as training sees them: with the training trigger on each.
+
+        Override where they differ from image to image. x: float ``(n, C, H, W)`` in [0, 1], on the CPU; cover: bool ``(n,)``.
+        """
+        del cover, generator
+        return training(x)
 
 
 @dataclass(frozen=True, eq=False)
 class FittedComposition(FittedAttack):
-    """training, test: fitted triggers. chosen, cover: bool ``(N,)``. true_labels, labels: int64 ``(N,)``, before and after."""
+    """training, test: fitted triggers. chosen, cover: bool ``(N,)``. true_labels, labels: int64 ``(N,)``, before and after.
 
-    attack: Attack
+    seed: of what is drawn while images are poisoned.
+    """
+
+    attack: Composed
     goal: Goal
     training: Trigger
     test: Trigger
@@ -149,6 +184,7 @@ class FittedComposition(FittedAttack):
     cover: Tensor
     true_labels: Tensor
     labels: Tensor
+    seed: int
 
     def poison(self, train: ImageSet) -> Poisoned:
         if not torch.equal(train.labels, self.true_labels):
@@ -156,9 +192,11 @@ class FittedComposition(FittedAttack):
         images = train.images.clone()
         touched = (self.chosen | self.cover).nonzero().squeeze(1)
         step = max(1, _CHUNK // images[0].numel())
+        draw = torch.Generator().manual_seed(self.seed)
         for start in range(0, len(touched), step):
             rows = touched[start : start + step]
-            images[rows] = to_uint8(self.training(to_float(train.images[rows])))
+            x = to_float(train.images[rows])
+            images[rows] = to_uint8(self.attack.present(self.training, x, self.cover[rows], draw))
         data = ImageSet(images, self.labels, train.classes)
         return Poisoned(data, self.true_labels, self.chosen, self.cover)
 

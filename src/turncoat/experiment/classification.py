@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -19,6 +20,7 @@ from turncoat.experiment.weights import load_into, save_network
 from turncoat.models.base import make_victim
 from turncoat.seeds import seed_for
 from turncoat.train.engine import train
+from turncoat.train.hooks import Hook
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Classification(Task):
     def check_network(self) -> None:
         self.config.model.build(self.clean.shape, len(self.clean.classes))
 
-    def train(self, poisoned: Poisoned | None, what: str, listener: Listener) -> Trained:
+    def train(self, poisoned: Poisoned | None, what: str, listener: Listener, hooks: Sequence[Hook] = ()) -> Trained:
         config, data = self.config, self.clean if poisoned is None else poisoned.data
         network = make_victim(config.model, data, seed_for(config.seed, "init"))
         history = train(
@@ -57,6 +59,7 @@ class Classification(Task):
             config.train,
             config.seed,
             self.placement,
+            hooks=hooks,
             watch=lambda record: listener.epoch(what, record),
             progress=listener.named(what),
         )

@@ -16,6 +16,7 @@ from turncoat.experiment.record import TwinRecord, read_twin
 from turncoat.report.read import Trial, read_trial
 
 WEIGHTS = "model.safetensors"
+ATTACK = "attack.safetensors"
 _PARTIAL = ".partial"
 
 

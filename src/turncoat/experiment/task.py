@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from turncoat.experiment.key import trial_key, twin_key
 from turncoat.experiment.listener import Listener
 from turncoat.seeds import generator
 from turncoat.train.engine import History
+from turncoat.train.hooks import Hook
 from turncoat.train.placement import Placement
 
 Parts = dict[str, Any]
@@ -82,8 +84,8 @@ class Task(ABC):
         """Build the network once. Raises `TurncoatError` where it does not go with the data."""
 
     @abstractmethod
-    def train(self, poisoned: Poisoned | None, what: str, listener: Listener) -> Trained:
-        """A network of the trial's seeds, on the poisoned training set, or on the clean one."""
+    def train(self, poisoned: Poisoned | None, what: str, listener: Listener, hooks: Sequence[Hook] = ()) -> Trained:
+        """A network of the trial's seeds, on the poisoned training set, or on the clean one. hooks: the attack's own."""
 
     @abstractmethod
     def measure_clean(self, network: nn.Module, method: str) -> Measured:

@@ -18,12 +18,14 @@ from turncoat.experiment.describe import describe_attack, describe_data, describ
 from turncoat.experiment.listener import Listener
 from turncoat.experiment.record import TwinRecord, to_json
 from turncoat.experiment.setting import Datasets, cpu_threads, settle
-from turncoat.experiment.store import WEIGHTS, Store
+from turncoat.experiment.store import ATTACK, WEIGHTS, Store
 from turncoat.experiment.task import Measured, Parts, Task, Trained
+from turncoat.experiment.weights import save_attack
 from turncoat.oneshot.measure import merged
 from turncoat.report.read import Trial
 from turncoat.report.record import TrialRecord
 from turncoat.train.engine import Diverged
+from turncoat.train.hooks import Hook
 from turncoat.train.memory import peak_memory_mb, release_memory, reset_peak
 
 
@@ -62,8 +64,10 @@ def _run(task: Task, store: Store, listener: Listener) -> None:
         twin, record = _twin(task, store, listener)
         rows += record.rows
         history["clean-twin"] = record.history
-        trained = _train(task, poisoned, "victim", listener)
+        trained = _train(task, poisoned, "victim", listener, fitted.hooks())
         victim = trained.network
+        if fitted.attack.threat_model == "training":  # only now is there a trigger to look at
+            rows += _figures(stealth(fitted, task.test, task.config.seed), task)
         rows += _figures([_cost(trained, "victim")], task)
         history["victim"] = [asdict(epoch) for epoch in trained.history.epochs]
         figures, shown = _evaluate(task, fitted, victim, twin, listener)
@@ -99,6 +103,8 @@ def _run(task: Task, store: Store, listener: Listener) -> None:
             np.savez_compressed(folder / "samples.npz", allow_pickle=False, **shown.arrays)
         if victim is not None and not error and task.config.keep_models != "none":
             task.save(victim, folder / WEIGHTS)
+        if not error:
+            save_attack(fitted, folder / ATTACK)
         text = to_json(document)
         TrialRecord.model_validate_json(text)
         (folder / "trial.json").write_text(text, encoding="utf-8")
@@ -118,7 +124,7 @@ def _plant(task: Task, listener: Listener) -> tuple[FittedAttack, Poisoned, Figu
     seconds = time.perf_counter() - started
     rows = [
         Row("poison", "poison", "rate", poisoned.rate, n=len(poisoned.data), seconds=seconds),
-        *stealth(fitted, task.test, task.config.seed),
+        *([] if fitted.attack.threat_model == "training" else stealth(fitted, task.test, task.config.seed)),
         Row("poison", "poison", "peak_memory_mb", peak_memory_mb()),
     ]
     listener.progress("poisoning", 1, 1)
@@ -152,9 +158,9 @@ def _twin(task: Task, store: Store, listener: Listener) -> tuple[nn.Module, Twin
     return task.load(folder / WEIGHTS), record
 
 
-def _train(task: Task, poisoned: Poisoned | None, method: str, listener: Listener) -> Trained:
+def _train(task: Task, poisoned: Poisoned | None, method: str, listener: Listener, hooks: Sequence[Hook] = ()) -> Trained:
     _new_stage()
-    return task.train(poisoned, method.replace("-", " "), listener)
+    return task.train(poisoned, method.replace("-", " "), listener, hooks)
 
 
 def _cost(trained: Trained, method: str) -> Row:

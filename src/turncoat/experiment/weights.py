@@ -11,9 +11,10 @@ from typing import Any, cast
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_model, save_model  # pyright: ignore[reportUnknownVariableType]
-from torch import nn
+from safetensors.torch import load_file, load_model, save_file, save_model  # pyright: ignore[reportUnknownVariableType]
+from torch import Tensor, nn
 
+from turncoat.attacks.base import Attack, FittedAttack
 from turncoat.data.imageset import ImageSet
 from turncoat.errors import TurncoatError
 from turncoat.models.base import Model, Normalised
@@ -72,6 +73,24 @@ def load_into(model: Model, shape: tuple[int, int, int], classes: tuple[str, ...
         network = Normalised(model.build(shape, len(classes)), torch.zeros(shape[0]), torch.ones(shape[0]))
     _fill(network, path, repr(model))
     return network.eval()
+
+
+def save_attack(fitted: FittedAttack, path: Path) -> None:
+    """Write the attack's state, with its name and version as metadata; nothing where it has none."""
+    state = {name: value.detach().cpu().contiguous() for name, value in fitted.state().items()}
+    if state:
+        made_by = {"name": fitted.attack.name, "version": type(fitted.attack).version}
+        save_file(state, str(path), metadata={"format": "pt", "turncoat": json.dumps({"attack": made_by})})
+        path.chmod(0o644)
+
+
+def load_attack(path: Path, attack: Attack) -> dict[str, Tensor]:
+    """The state that `save_attack` wrote for ``attack``. Raises `TurncoatError` for a file that is not such a one."""
+    made_by = {"name": attack.name, "version": type(attack).version}
+    with _expecting(path, f"the state of a {attack.name} attack written by turncoat"):
+        if (found := _read_arch(path)["attack"]) != made_by:
+            raise ValueError(f"that of {found}, not of {made_by}")
+        return load_file(str(path))
 
 
 def _write(network: nn.Module, arch: Mapping[str, object], path: Path) -> None:

@@ -171,7 +171,7 @@ class _Loop:
         where = index.to(self.images.device)
         images = self.augment(self.images[where].to(device, non_blocking=True), index, epoch)
         pixels = to_float(images).contiguous(memory_format=torch.channels_last)
-        batch = Batch(pixels, self.labels[index.to(device)], index, epoch, self.step)
+        batch = Batch(pixels, self.labels[index.to(device)], index, epoch, self.step, self.placement.autocast)
         for hook in self.hooks:
             batch = hook.batch(self.network, batch)
         with self.placement.autocast():

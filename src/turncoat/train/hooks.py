@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +15,7 @@ class Batch:
     """One training batch on the device. images: float ``(B, C, H, W)`` in [0, 1], augmented; labels: int64 ``(B,)``.
 
     index: int64 ``(B,)`` on the CPU, positions in the training set. epoch from 0; step from 0 over the whole training.
+    A hook that calls the network itself does so ``with batch.autocast()``, as the engine does.
     """
 
     images: Tensor
@@ -20,6 +23,7 @@ class Batch:
     index: Tensor
     epoch: int
     step: int
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 class Hook:
