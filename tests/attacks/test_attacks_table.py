@@ -33,7 +33,10 @@ RATE = 0.1
 
 DRAWS: dict[str, str] = {}
 """Attacks whose ``trigger`` draws from its generator, and what."""
-OTHER_IN_TRAINING: dict[str, str] = {}
+OTHER_IN_TRAINING: dict[str, str] = {
+    "adaptive-blend": "random pieces in training, the whole at test time",
+    "wanet": "cover images are warped by a disturbed field",
+}
 """Attacks whose poisoned training images are not what ``trigger`` makes, and why."""
 QUICK: dict[str, dict[str, Any]] = {}
 """Settings that make an attack's own search or training short here."""

@@ -33,6 +33,13 @@ def choose(eligible: Tensor, rate: float, generator: torch.Generator, setting: s
     return mask
 
 
+def choose_cover(chosen: Tensor, rate: float, cover: float, generator: torch.Generator) -> Tensor:
+    """``round(rate * cover * N)`` of the samples that are not chosen, of any class; none where ``cover`` is 0. bool ``(N,)``."""
+    if not cover:
+        return torch.zeros_like(chosen)
+    return choose(~chosen, rate * cover, generator, setting="attack.rate x attack.cover")
+
+
 def _up(share: float) -> str:
     unit = 10.0 ** (math.floor(math.log10(share)) - 2)
     return f"{math.ceil(share / unit - 1e-9) * unit:.3g}"
