@@ -47,6 +47,14 @@ class Poisoned:
         return int(self.poisoned.sum()) / len(self.poisoned)
 
     @property
+    def class_rate(self) -> float | None:
+        """Share of the target class that is poisoned, for clean labels; None where labels are false or classes several."""
+        classes = self.true_labels[self.poisoned].unique()
+        if self.relabelled or len(classes) != 1:
+            return None
+        return int(self.poisoned.sum()) / int((self.true_labels == classes).sum())
+
+    @property
     def relabelled(self) -> float:
         """Share of the whole training set whose label is not the true one."""
         return int((self.data.labels != self.true_labels).sum()) / len(self.true_labels)

@@ -159,6 +159,7 @@ class _Export:
             "poisoned": int(poisoned.poisoned.sum()),
             "cover": int(poisoned.cover.sum()),
             "rate": poisoned.rate,
+            "class_rate": poisoned.class_rate,
             "relabelled": poisoned.relabelled,
         }
 

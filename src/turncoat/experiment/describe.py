@@ -64,10 +64,11 @@ def write_manifest(poisoned: Poisoned, path: Path) -> None:
 
 
 def describe_poison(poisoned: Poisoned) -> dict[str, object]:
-    """Counts, and shares of the whole training set."""
+    """Counts, and shares of the whole training set; ``class_rate``, for clean labels alone, is a share of the target class."""
     return {
         "poisoned": int(poisoned.poisoned.sum()),
         "cover": int(poisoned.cover.sum()),
         "rate": poisoned.rate,
+        "class_rate": poisoned.class_rate,
         "relabelled": poisoned.relabelled,
     }

@@ -70,11 +70,15 @@ class DataRecord(_Part):
 
 
 class PoisonRecord(_Part):
-    """How much: images poisoned, cover images, and the shares of the whole training set poisoned and relabelled."""
+    """How much: images poisoned, cover images, and the shares of the whole training set poisoned and relabelled.
+
+    class_rate: for clean labels, the share of the target class that is poisoned.
+    """
 
     poisoned: Count
     cover: Count = 0
     rate: Share
+    class_rate: Share | None = None
     relabelled: Share
 
 

@@ -19,7 +19,7 @@ def sinusoid(columns: int, amplitude: float, frequency: float) -> Tensor:
 
 
 def ramp(columns: int, amplitude: float) -> Tensor:
-    """``j * amplitude / columns`` for the columns j = 1 .. ``columns``, the last at ``amplitude``; float32 ``(1, 1, columns)``."""
+    """``j * amplitude / columns`` for the columns j = 1 .. ``columns``, the last at the full one; float32 ``(1, 1, columns)``."""
     return amplitude / columns * _columns(columns)
 
 
