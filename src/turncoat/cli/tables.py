@@ -66,18 +66,20 @@ def _print_lines(lines: Sequence[str], console: Console) -> None:
 def trial_table(cell: Cell) -> Table:
     """Victim beside clean twin, metric by metric, with 95% intervals."""
     record = cell.first.record
+    clean = record.attack.name == "none"
     poison = f"{words.rate(record.poison.rate)} poisoned" if record.poison else ""
-    title = ", ".join(filter(None, (f"{record.attack.name} ({record.attack.goal}) on {record.data.name}", record.model, poison)))
+    attack = "no attack" if clean else f"{record.attack.name} ({record.attack.goal})"
+    title = ", ".join(filter(None, (f"{attack} on {record.data.name}", record.model, poison)))
     table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     table.add_column("")
-    for head in ("victim", "clean twin"):
+    for head in ("clean network", "") if clean else ("victim", "clean twin"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("n", justify="right")
     for metric, meaning in _meanings(cell).items():
         victim, twin = cell.share("victim", metric), cell.share("clean-twin", metric)
         if victim is not None or twin is not None:
             count = next((one.n for one in (victim, twin) if one is not None and one.n is not None), None)
-            table.add_row(meaning, _figure(victim), _figure(twin), "" if count is None else f"{count:,}")
+            table.add_row(meaning, _figure(victim), "" if clean else _figure(twin), "" if count is None else f"{count:,}")
     return table
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import Annotated, Literal, cast, get_args
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from turncoat.attacks.base import Attack
@@ -29,12 +29,17 @@ from turncoat.train.settings import TrainSettings
 KeepModels = Literal["none", "victims", "all"]
 
 
+def _or_none(given: object) -> object:
+    named = cast("Mapping[str, object]", given).get("name") if isinstance(given, Mapping) else given
+    return None if named == "none" else cast(object, given)
+
+
 class AnyConfig(BaseModel, frozen=True, extra="forbid"):
     """What every trial has: what is attacked, how, on which seed. Each part may be a name, a mapping with a name, or a value."""
 
     task: str
     data: Source
-    attack: Attack
+    attack: Annotated[Attack | None, BeforeValidator(_or_none)] = Field(description="none trains the clean network alone")
     train: TrainSettings = TrainSettings()
     seed: int = Field(default=0, ge=0, lt=2**63)
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps")
@@ -54,8 +59,8 @@ class TrialConfig(AnyConfig, frozen=True):
 
     @field_validator("attack")
     @classmethod
-    def _goal_for_classes(cls, attack: Attack) -> Attack:
-        if isinstance(attack.goal, PairGoal):
+    def _goal_for_classes(cls, attack: Attack | None) -> Attack | None:
+        if attack is not None and isinstance(attack.goal, PairGoal):
             _wrong_goal(attack, "is for pairs; give task: one-shot, or a goal such as all-to-one")
         return attack
 
@@ -77,13 +82,13 @@ class OneShotConfig(AnyConfig, frozen=True):
             return given
         settings = cast("Mapping[str, object]", given)
         attack = settings.get("attack")
-        attack = {"name": attack} if isinstance(attack, str) else attack
+        attack = {"name": attack} if isinstance(attack, str) and attack != "none" else attack
         return {**settings, "attack": {"goal": "evade", **attack}} if isinstance(attack, Mapping) else settings
 
     @field_validator("attack")
     @classmethod
-    def _goal_for_pairs(cls, attack: Attack) -> Attack:
-        if not isinstance(attack.goal, PairGoal):
+    def _goal_for_pairs(cls, attack: Attack | None) -> Attack | None:
+        if attack is not None and not isinstance(attack.goal, PairGoal):
             _wrong_goal(attack, "is for classifiers; one-shot networks take evade, impersonate, original or pseudo-classes")
         return attack
 
@@ -135,9 +140,10 @@ def lay_over(base: Mapping[str, object], changes: Mapping[str, object]) -> dict[
     """
     merged = merge(base, changes)
     for key, field in config_kind(merged).model_fields.items():
-        root = field.annotation
-        if key in changes and isinstance(root, type) and issubclass(root, Component):
-            merged[key] = _keep_shared(base.get(key), merged[key], root)
+        roots = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
+        for root in roots:
+            if key in changes and merged[key] != "none" and issubclass(root, Component):
+                merged[key] = _keep_shared(base.get(key), merged[key], root)
     return merged
 
 

@@ -30,11 +30,12 @@ def trial_key(config: AnyConfig, fingerprint: str, placement: Placement) -> str:
     enter by their fingerprint, not by the path they were read from; files that an attack names enter by their content.
     ``keep_models`` does not enter.
     """
-    return _hash({"kind": "trial", "attack": identity(config.attack), **_shared(config, fingerprint, placement)})
+    late = {"late": identity(config.train.late)} if config.train.start == "twin" else {}
+    return _hash({"kind": "trial", "attack": identity(config.attack), **late, **_shared(config, fingerprint, placement)})
 
 
 def twin_key(config: AnyConfig, fingerprint: str, placement: Placement) -> str:
-    """The key of the clean twin: as the trial's, without the attack."""
+    """The key of the clean twin: as the trial's, without the attack and whether that is injected early or late."""
     return _hash({"kind": "twin", **_shared(config, fingerprint, placement)})
 
 
@@ -43,7 +44,7 @@ def _shared(config: AnyConfig, fingerprint: str, placement: Placement) -> dict[s
     return {
         "data": {"name": config.data.name, "version": type(config.data).version, "fingerprint": fingerprint},
         **{name: identity(getattr(config, name)) for name in own},
-        "train": identity(config.train),
+        "train": {name: identity(value) for name, value in config.train if name not in ("start", "late")},
         "seed": config.seed,
         "versions": {"trial": TRIAL_VERSION, "engine": ENGINE_VERSION, "torch": torch.__version__},
         "device": [placement.describe(), processor()],

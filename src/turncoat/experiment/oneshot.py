@@ -79,6 +79,7 @@ class OneShot(Task):
         if poisoned is None:
             labels = self.clean.labels
             return Pairing(labels, torch.zeros_like(labels, dtype=torch.bool))
+        assert self.config.attack is not None
         goal = cast(PairGoal, self.config.attack.goal)
         chosen = poisoned.poisoned
         identities = goal.identities(poisoned.true_labels, chosen, generator(self.config.seed, "pairs"))

@@ -24,7 +24,7 @@ class TwinRecord(BaseModel, frozen=True):
     config: dict[str, JsonValue]
     rows: list[dict[str, JsonValue]]
     history: list[dict[str, JsonValue]]
-    parts: dict[str, JsonValue] = {}
+    parts: dict[str, dict[str, JsonValue]] = {}
     created: str
 
 

@@ -8,7 +8,6 @@ from typing import TypeVar, cast
 
 import torch
 
-from turncoat.attacks.base import Attack
 from turncoat.data.imageset import ImageSet, Splits
 from turncoat.data.oneshot import ClassSplit, OneShotData
 from turncoat.data.source import Source
@@ -67,9 +66,9 @@ def _settle_one_shot(config: OneShotConfig, placement: Placement, data: OneShotD
 
 
 def _common(config: AnyConfig, placement: Placement, train: ImageSet) -> dict[str, object]:
-    attack: Attack = config.attack
+    attack = config.attack
     return {
-        "attack": attack.model_copy(update={"goal": attack.goal.resolve(train)}),
+        "attack": attack and attack.model_copy(update={"goal": attack.goal.resolve(train)}),
         "device": str(placement.device),
         "precision": placement.precision,
         "threads": placement.threads,

@@ -68,10 +68,21 @@ def study(
     Every cell is checked, down to whether its attack fits its data, before the first is trained: `TurncoatError` has every
     mistake, one a line. After that a trial that fails or diverges is recorded and does not stop the others.
     """
+    return run_cells(read_study(Path(path), overrides), out=out, report=report, listener=listener, announce=announce)
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    *,
+    out: str | Path = "runs",
+    report: bool = True,
+    listener: Listener | None = None,
+    announce: Announce | None = None,
+) -> StudyResult:
+    """`study` of these cells."""
     store, datasets = Store(Path(out)), Datasets()
-    cells = read_study(Path(path), overrides)
     check(cells, datasets, listener.progress if listener else silent)
-    result = _run_cells(cells, store, datasets, listener, announce)
+    result = _run_all(cells, store, datasets, listener, announce)
     if report and result.trials:
         write_report(store.root)
     return result
@@ -106,7 +117,7 @@ def check(cells: Sequence[Cell], datasets: Datasets, progress: Progress = silent
         config = cell.config
         try:
             task = settle(config, datasets, progress)
-            for part, trial in ((repr(config.attack), task.fit), (task.model_label, task.check_network)):
+            for part, trial in ((repr(config.attack), task.check_attack), (task.model_label, task.check_network)):
                 if (repr(config.data), part) not in seen:
                     seen.add((repr(config.data), part))
                     trial()
@@ -116,7 +127,7 @@ def check(cells: Sequence[Cell], datasets: Datasets, progress: Progress = silent
         raise TurncoatError("\n".join(problems.values()))
 
 
-def _run_cells(
+def _run_all(
     cells: Sequence[Cell], store: Store, datasets: Datasets, listener: Listener | None, announce: Announce | None
 ) -> StudyResult:
     trials: dict[int, TrialResult] = {}

@@ -56,8 +56,14 @@ class Task(ABC):
     placement: Placement
 
     def fit(self) -> FittedAttack:
-        """The attack on this trial's poison seed."""
+        """The attack, which there must be, on this trial's poison seed."""
+        assert self.config.attack is not None
         return self.config.attack.fit(self.clean, generator(self.config.seed, "poison"))
+
+    def check_attack(self) -> None:
+        """Fit the attack once, if there is one. Raises `TurncoatError` where it does not go with the data."""
+        if self.config.attack is not None:
+            self.fit()
 
     @property
     def key(self) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import numpy as np
 from torch import nn
@@ -27,6 +28,9 @@ from turncoat.report.record import TrialRecord
 from turncoat.train.engine import Diverged
 from turncoat.train.hooks import Hook
 from turncoat.train.memory import peak_memory_mb, release_memory, reset_peak
+
+Figures = list[dict[str, object]]
+_COLUMNS = ("seed", "stage", "method", "metric", "group", "value", "low", "high", "n", "seconds")
 
 
 @dataclass(frozen=True)
@@ -56,62 +60,93 @@ def run_trial(config: AnyConfig, store: Store, listener: Listener | None = None,
 
 def _run(task: Task, store: Store, listener: Listener) -> None:
     started = time.perf_counter()
-    fitted, poisoned, rows = _plant(task, listener)
-    history: dict[str, Sequence[object]] = {}
-    victim, shown, error = None, Measured([]), None
-    parts: Parts = {}
-    try:
-        twin, record = _twin(task, store, listener)
-        rows += record.rows
-        history["clean-twin"] = record.history
-        trained = _train(task, poisoned, "victim", listener, fitted.hooks())
-        victim = trained.network
-        if fitted.attack.threat_model == "training":  # only now is there a trigger to look at
-            rows += _figures(stealth(fitted, task.test, task.config.seed), task)
-        rows += _figures([_cost(trained, "victim")], task)
-        history["victim"] = [asdict(epoch) for epoch in trained.history.epochs]
-        figures, shown = _evaluate(task, fitted, victim, twin, listener)
-        rows += figures
-        parts = merged(record.parts, shown.parts, trained.parts)
-    except Diverged as diverged:
-        error = f"{'victim' if 'clean-twin' in history else 'clean twin'}: {diverged}"
+    outcome = _train_clean(task, store, listener) if task.config.attack is None else _attack(task, store, listener)
+    rows, fitted, poisoned = outcome.rows, outcome.fitted, outcome.poisoned
     document = {
         "schema": 1,
         "key": task.key,
         "task": task.kind,
-        "status": "diverged" if error else "done",
-        "error": error,
+        "status": "diverged" if outcome.error else "done",
+        "error": outcome.error,
         "config": task.config.model_dump(mode="json"),
-        "attack": describe_attack(fitted, task.clean),
+        "attack": {"name": "none"} if fitted is None else describe_attack(fitted, task.clean),
         "data": describe_data(task),
         "model": task.model_label,
-        "poison": describe_poison(poisoned),
+        "poison": None if poisoned is None else describe_poison(poisoned),
         "environment": describe_environment(task.placement),
         "twin": task.twin,
         "rows": rows,
-        "history": history,
-        "samples": shown.samples,
+        "history": outcome.history,
+        "samples": outcome.shown.samples,
         "seconds": time.perf_counter() - started,
-        "peak_memory_mb": max(float(str(row["value"])) for row in rows if row["metric"] == "peak_memory_mb"),
+        "peak_memory_mb": max((float(str(row["value"])) for row in rows if row["metric"] == "peak_memory_mb"), default=None),
         "created": _now(),
     }
-    if parts:
-        document["oneshot"] = parts
+    if outcome.parts:
+        document["oneshot"] = outcome.parts
     with store.writing(store.trial_folder(task.key)) as folder:
-        write_manifest(poisoned, folder / "manifest.csv")
-        if shown.arrays:
-            np.savez_compressed(folder / "samples.npz", allow_pickle=False, **shown.arrays)
-        if victim is not None and not error and task.config.keep_models != "none":
-            task.save(victim, folder / WEIGHTS)
-        if not error:
+        if poisoned is not None:
+            write_manifest(poisoned, folder / "manifest.csv")
+        if outcome.shown.arrays:
+            np.savez_compressed(folder / "samples.npz", allow_pickle=False, **outcome.shown.arrays)
+        if outcome.network is not None and not outcome.error and task.config.keep_models != "none":
+            task.save(outcome.network, folder / WEIGHTS)
+        if fitted is not None and not outcome.error:
             save_attack(fitted, folder / ATTACK)
         text = to_json(document)
         TrialRecord.model_validate_json(text)
         (folder / "trial.json").write_text(text, encoding="utf-8")
 
 
-Figures = list[dict[str, object]]
-_COLUMNS = ("seed", "stage", "method", "metric", "group", "value", "low", "high", "n", "seconds")
+@dataclass
+class _Outcome:
+    """What a trial has come to. network: the victim, or the clean network of a trial without an attack."""
+
+    rows: Figures = field(default_factory=list[dict[str, object]])
+    history: dict[str, Sequence[object]] = field(default_factory=dict[str, Sequence[object]])
+    parts: Parts = field(default_factory=dict[str, Any])
+    shown: Measured = field(default_factory=lambda: Measured([]))
+    fitted: FittedAttack | None = None
+    poisoned: Poisoned | None = None
+    network: nn.Module | None = None
+    error: str | None = None
+
+
+def _attack(task: Task, store: Store, listener: Listener) -> _Outcome:
+    """Poison, clean twin, victim, and both on clean and triggered images."""
+    fitted, poisoned, rows = _plant(task, listener)
+    outcome = _Outcome(rows, fitted=fitted, poisoned=poisoned)
+    try:
+        twin, record = _twin(task, store, listener)
+        outcome.rows += cast(Figures, record.rows)
+        outcome.history["clean-twin"] = record.history
+        trained = _train(task, poisoned, "victim", listener, fitted.hooks())
+        outcome.network = trained.network
+        if fitted.attack.threat_model == "training":  # only now is there a trigger to look at
+            outcome.rows += _figures(stealth(fitted, task.test, task.config.seed), task)
+        outcome.rows += _figures([_cost(trained, "victim")], task)
+        outcome.history["victim"] = [asdict(epoch) for epoch in trained.history.epochs]
+        figures, outcome.shown = _evaluate(task, fitted, trained.network, twin, listener)
+        outcome.rows += figures
+        outcome.parts = merged(record.parts, outcome.shown.parts, trained.parts)
+    except Diverged as diverged:
+        outcome.error = f"{'victim' if 'clean-twin' in outcome.history else 'clean twin'}: {diverged}"
+    return outcome
+
+
+def _train_clean(task: Task, store: Store, listener: Listener) -> _Outcome:
+    """The clean network alone, which the store has as a twin; its figures stand where a victim's would."""
+    try:
+        network, record = _twin(task, store, listener)
+    except Diverged as diverged:
+        return _Outcome(error=f"clean network: {diverged}")
+    rows = [{**row, "method": _as_victim(str(row["method"]))} for row in cast(Figures, record.rows)]
+    parts = {key: {_as_victim(name): part for name, part in value.items()} for key, value in record.parts.items()}
+    return _Outcome(rows, {"victim": record.history}, parts, network=network)
+
+
+def _as_victim(method: str) -> str:
+    return "victim" if method == "clean-twin" else method
 
 
 def _plant(task: Task, listener: Listener) -> tuple[FittedAttack, Poisoned, Figures]:

@@ -149,7 +149,8 @@ class TrialRecord(_Part):
         seed = self.config.get("seed")
         if not isinstance(seed, int) or isinstance(seed, bool):
             raise ValueError(f"config.seed is a whole number, not {seed!r}")
-        if self.status == "done" and not any(row.metric == "asr" and row.method == "victim" for row in self.rows):
+        attacked = self.attack.name != "none"
+        if self.status == "done" and attacked and not any(row.metric == "asr" and row.method == "victim" for row in self.rows):
             raise ValueError("rows have no asr of the victim, though the trial is done")
         used = [index for sample in self.samples for index in sample.classes_used()]
         if used and max(used) >= len(self.data.classes):

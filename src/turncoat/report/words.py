@@ -44,6 +44,10 @@ def headline(cell: Cell) -> str:
     """The finding in two sentences, computed from the figures."""
     asr, twin = cell.share("victim", "asr"), cell.share("clean-twin", "asr")
     poison = cell.first.record.poison
+    if asr is None and cell.done and cell.first.record.attack.name == "none":
+        clean = cell.share("victim", "ca")
+        what = oneshot_words.accuracy_name(cell) if cell.is_one_shot else "Clean accuracy"
+        return "A clean network: nothing was poisoned." + (f" {what} {with_bounds(clean)}." if clean is not None else "")
     if asr is None:
         return f"No figure: {diverged(cell)}" if cell.diverged else "No attack success was measured."
     if cell.is_one_shot:
