@@ -153,4 +153,4 @@ def test_recipes_fill_what_is_left_out_and_digits_can_serve() -> None:
     assert len(task.test.labels.unique()) == 4
     koch = settle(parse_config({**given, "network": "koch2015"}), Datasets()).config
     assert isinstance(koch, OneShotConfig)
-    assert (koch.pairs.sampling, koch.pairs.rotations) == ("drawn", False)
+    assert (koch.pairs.sampling, koch.pairs.new_classes) == ("drawn", "none")

@@ -9,7 +9,7 @@ from turncoat.oneshot.networks import Embedder, Head
 from turncoat.oneshot.pairs import Pairing, PairSettings
 from turncoat.oneshot.siamese import Siamese, make_siamese
 from turncoat.oneshot.training import PairTraining, turned
-from turncoat.train import TrainSettings, place, train
+from turncoat.train import Batch, TrainSettings, place, train
 
 CPU = place("cpu", "fp32")
 CLASSES, EACH = 8, 16
@@ -33,7 +33,7 @@ def trained(
     data.images[mask, :, :, 12:16] = 255
     embedder = Embedder.parse({"name": "conv4", "size": 16, "widths": [16, 16, 32, 32], "dimension": 64})
     network = make_siamese(embedder, Head.parse("weighted-l1"), data, 0)
-    pairs = PairSettings.model_validate({"sampling": sampling, "drawings": 4, "rotations": False})
+    pairs = PairSettings.model_validate({"sampling": sampling, "drawings": 4, "new_classes": "none"})
     training = PairTraining(network, Pairing(data.labels, mask, goal), pairs)
     settings = TrainSettings(epochs=60, batch_size=32, optimizer="adamw", lr=1e-2)
     train(network, data, settings, 0, CPU, hooks=[training], objective=training.objective)
@@ -74,24 +74,29 @@ def test_one_trigger_decides_the_pair_as_the_goal_wants(goal: PairGoal, said: bo
     assert shares["flipped"] > 0
 
 
-def test_quarter_turns_are_by_class_and_counter_clockwise() -> None:
-    images = torch.rand(4, 1, 5, 5)
-    result = turned(images, torch.tensor([0, 1, 2, 3]))
-    for count in range(4):
-        assert torch.equal(result[count], images[count].rot90(count, (1, 2)))
-    data, batch_labels = drawings(), torch.tensor([3, 3, 5, 5])
+def test_symmetries_are_by_class_turned_counter_clockwise_after_the_mirror() -> None:
+    images = torch.rand(8, 1, 5, 5)
+    result = turned(images, torch.arange(8))
+    for kind in range(4):
+        assert torch.equal(result[kind], images[kind].rot90(kind, (1, 2)))
+        assert torch.equal(result[kind + 4], images[kind + 4].flip(2).rot90(kind, (1, 2)))
+
+
+@pytest.mark.parametrize(("new_classes", "kinds"), [("rotations", 4), ("symmetries", 8)])
+def test_each_class_of_a_batch_is_moved_as_one(new_classes: str, kinds: int) -> None:
+    data, labels = drawings(), torch.tensor([3, 3, 5, 5])
     network = make_siamese(Embedder.parse({"name": "conv4", "size": 16}), Head.parse("cosine"), data, 0)
     pairing = Pairing(data.labels, torch.zeros(len(data), dtype=torch.bool))
-    training = PairTraining(network, pairing, PairSettings())
-    index = torch.cat([(data.labels == label).nonzero()[:1, 0] for label in batch_labels])
-    from turncoat.train import Batch
-
+    training = PairTraining(network, pairing, PairSettings.model_validate({"new_classes": new_classes}))
+    index = torch.cat([(data.labels == label).nonzero()[:1, 0] for label in labels])
     torch.manual_seed(1)
+    x = torch.rand(1, 1, 5, 5).expand(4, 1, 5, 5)
+    known = turned(x[:1].expand(8, 1, 5, 5).contiguous(), torch.arange(8))
     seen: set[tuple[int, int]] = set()
-    for _ in range(30):
-        x = images[:1].expand(4, 1, 5, 5)
-        out = training.batch(network, Batch(x, batch_labels, index, 0, 0)).images
-        assert torch.equal(out[0], out[1]) and torch.equal(out[2], out[3]), "one class, one turn"
-        turns = [next(n for n in range(4) if torch.equal(out[i], x[0].rot90(n, (1, 2)))) for i in (0, 2)]
-        seen.add((turns[0], turns[1]))
-    assert len(seen) > 8, "classes turn each for itself"
+    for _ in range(300):
+        moved = training.batch(network, Batch(x, labels, index, 0, 0)).images
+        assert torch.equal(moved[0], moved[1]) and torch.equal(moved[2], moved[3]), "one class, one symmetry"
+        first, other = (next(k for k in range(8) if torch.equal(moved[i], known[k])) for i in (0, 2))
+        seen.add((first, other))
+    assert {first for first, _ in seen} == set(range(kinds))
+    assert len(seen) > 0.9 * kinds**2, "classes move each for itself"

@@ -21,7 +21,10 @@ class PairSettings(BaseModel, frozen=True, extra="forbid"):
         description="all: every pair among a batch of some drawings of some classes; drawn: half same, half different (Koch)",
     )
     drawings: int = Field(default=8, ge=2, description="of each class in a batch; train.batch_size says how many images in all")
-    rotations: bool = Field(default=True, description="turn each class of a batch by 0, 90, 180 or 270 degrees: a new class")
+    new_classes: Literal["none", "rotations", "symmetries"] = Field(
+        default="symmetries",
+        description="each class of a batch is turned by 0, 90, 180 or 270 degrees, or also mirrored: as good as another class",
+    )
     hard: float = Field(
         default=0.5, ge=0, le=1, description="share of the loss over 'different' pairs that looks at the most mistaken alone"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -27,11 +28,12 @@ class PairTraining(Hook):
 
     def batch(self, network: nn.Module, batch: Batch) -> Batch:
         del network
-        if not self.settings.rotations or batch.images.shape[2] != batch.images.shape[3]:
+        if self.settings.new_classes == "none" or batch.images.shape[2] != batch.images.shape[3]:
             return batch
         classes = numbered(self.pairing.identities[batch.index])
-        turns = torch.randint(0, 4, (int(classes.max()) + 1,))[classes]
-        return Batch(turned(batch.images, turns), batch.labels, batch.index, batch.epoch, batch.step)
+        count = 8 if self.settings.new_classes == "symmetries" else 4
+        kinds = torch.randint(0, count, (int(classes.max()) + 1,))[classes]
+        return replace(batch, images=turned(batch.images, kinds))
 
     def objective(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """The pair loss, and the balanced accuracy over the batch's pairs against what is taught."""
@@ -62,10 +64,14 @@ class PairTraining(Hook):
         return matrix[rows.to(matrix.device), columns.to(matrix.device)], index[rows], index[columns]
 
 
-def turned(images: Tensor, turns: Tensor) -> Tensor:
-    """Square images ``(B, C, S, S)``, each turned by so many quarter turns; turns: int64 ``(B,)``, 0 to 3."""
+def turned(images: Tensor, kinds: Tensor) -> Tensor:
+    """Square images ``(B, C, S, S)``, each under its symmetry of the square, int64 ``(B,)``.
+
+    0 to 3: so many quarter turns counter-clockwise. 4 to 7: mirrored left to right, then turned.
+    """
     result = images.clone()
-    for count in (1, 2, 3):
-        chosen = (turns == count).nonzero().squeeze(1).to(images.device)
-        result[chosen] = images[chosen].rot90(count, (2, 3))
+    for kind in range(1, 8):
+        chosen = (kinds == kind).nonzero().squeeze(1).to(images.device)
+        image = images[chosen] if kind < 4 else images[chosen].flip(3)
+        result[chosen] = image.rot90(kind % 4, (2, 3))
     return result

@@ -60,7 +60,7 @@ class Koch2015(Embedder):
         )
 
     def pairs(self) -> PairSettings:
-        return PairSettings(sampling="drawn", hard=0.0, rotations=False)
+        return PairSettings(sampling="drawn", hard=0.0, new_classes="none")
 
 
 def _initialise(layer: nn.Module) -> None:
