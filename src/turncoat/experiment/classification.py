@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,13 +51,24 @@ class Classification(Task):
     def check_network(self) -> None:
         self.config.model.build(self.clean.shape, len(self.clean.classes))
 
-    def train(self, poisoned: Poisoned | None, what: str, listener: Listener, hooks: Sequence[Hook] = ()) -> Trained:
+    def train(
+        self,
+        poisoned: Poisoned | None,
+        what: str,
+        listener: Listener,
+        hooks: Sequence[Hook] = (),
+        *,
+        start: nn.Module | None = None,
+    ) -> Trained:
         config, data = self.config, self.clean if poisoned is None else poisoned.data
-        network = make_victim(config.model, data, seed_for(config.seed, "init"))
+        if start is None:
+            network, settings = make_victim(config.model, data, seed_for(config.seed, "init")), config.train
+        else:
+            network, settings = copy.deepcopy(start), config.train.trained_on()
         history = train(
             network,
             data,
-            config.train,
+            settings,
             config.seed,
             self.placement,
             hooks=hooks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,15 +58,26 @@ class OneShot(Task):
     def check_network(self) -> None:
         build_siamese(self.config.network, self.config.head, self.clean.shape[0])
 
-    def train(self, poisoned: Poisoned | None, what: str, listener: Listener, hooks: Sequence[Hook] = ()) -> Trained:
+    def train(
+        self,
+        poisoned: Poisoned | None,
+        what: str,
+        listener: Listener,
+        hooks: Sequence[Hook] = (),
+        *,
+        start: nn.Module | None = None,
+    ) -> Trained:
         config, data = self.config, self.clean if poisoned is None else poisoned.data
         pairing = self._pairing(poisoned)
-        network = make_siamese(config.network, config.head, self.clean, seed_for(config.seed, "init"))
+        if start is None:
+            network, settings = make_siamese(config.network, config.head, self.clean, seed_for(config.seed, "init")), config.train
+        else:
+            network, settings = copy.deepcopy(cast(Siamese, start)), config.train.trained_on()
         training = PairTraining(network, pairing, config.pairs)
         history = train(
             network,
             shrink(data, config.network.size),
-            config.train,
+            settings,
             config.seed,
             self.placement,
             hooks=[training, *hooks],

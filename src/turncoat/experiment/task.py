@@ -90,8 +90,19 @@ class Task(ABC):
         """Build the network once. Raises `TurncoatError` where it does not go with the data."""
 
     @abstractmethod
-    def train(self, poisoned: Poisoned | None, what: str, listener: Listener, hooks: Sequence[Hook] = ()) -> Trained:
-        """A network of the trial's seeds, on the poisoned training set, or on the clean one. hooks: the attack's own."""
+    def train(
+        self,
+        poisoned: Poisoned | None,
+        what: str,
+        listener: Listener,
+        hooks: Sequence[Hook] = (),
+        *,
+        start: nn.Module | None = None,
+    ) -> Trained:
+        """A network of the trial's seeds, on the poisoned training set, or on the clean one.
+
+        hooks: the attack's own. start: late injection, which goes on from a copy of this network; else from new weights.
+        """
 
     @abstractmethod
     def measure_clean(self, network: nn.Module, method: str) -> Measured:

@@ -120,7 +120,8 @@ def _attack(task: Task, store: Store, listener: Listener) -> _Outcome:
         twin, record = _twin(task, store, listener)
         outcome.rows += cast(Figures, record.rows)
         outcome.history["clean-twin"] = record.history
-        trained = _train(task, poisoned, "victim", listener, fitted.hooks())
+        start = twin if task.config.train.start == "twin" else None
+        trained = _train(task, poisoned, "victim", listener, fitted.hooks(), start=start)
         outcome.network = trained.network
         if fitted.attack.threat_model == "training":  # only now is there a trigger to look at
             outcome.rows += _figures(stealth(fitted, task.test, task.config.seed), task)
@@ -180,7 +181,7 @@ def _twin(task: Task, store: Store, listener: Listener) -> tuple[nn.Module, Twin
         document = {
             "schema": 1,
             "key": task.twin,
-            "config": task.config.model_dump(mode="json", exclude={"attack"}),
+            "config": task.config.model_dump(mode="json", exclude={"attack": True, "train": {"start", "late"}}),
             "rows": _figures([_cost(trained, "clean-twin"), *clean.rows], task),
             "history": [asdict(epoch) for epoch in trained.history.epochs],
             "parts": clean.parts,
@@ -194,9 +195,17 @@ def _twin(task: Task, store: Store, listener: Listener) -> tuple[nn.Module, Twin
     return task.load(folder / WEIGHTS), record
 
 
-def _train(task: Task, poisoned: Poisoned | None, method: str, listener: Listener, hooks: Sequence[Hook] = ()) -> Trained:
+def _train(
+    task: Task,
+    poisoned: Poisoned | None,
+    method: str,
+    listener: Listener,
+    hooks: Sequence[Hook] = (),
+    *,
+    start: nn.Module | None = None,
+) -> Trained:
     _new_stage()
-    return task.train(poisoned, method.replace("-", " "), listener, hooks)
+    return task.train(poisoned, method.replace("-", " "), listener, hooks, start=start)
 
 
 def _cost(trained: Trained, method: str) -> Row:

@@ -22,6 +22,13 @@ class Augmentation(BaseModel, frozen=True, extra="forbid"):
     )
 
 
+class Late(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
+    """How far a late injection goes: shares of what the twin was trained with."""
+
+    epochs: float = Field(default=0.25, gt=0, description="as a multiple of train.epochs")
+    lr: float = Field(default=0.2, gt=0, description="as a multiple of train.lr (and train.aux_lr)")
+
+
 class TrainSettings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """How a victim is trained. What a configuration leaves out comes from the model's recipe for its preset."""
 
@@ -39,3 +46,13 @@ class TrainSettings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augmentation: Augmentation = Augmentation()
     compile: bool = Field(default=False, description="torch.compile the forward pass")
+    start: Literal["scratch", "twin"] = Field(
+        default="scratch",
+        description="of the victim: new weights (early injection), or the clean twin's, trained on with the poison (late)",
+    )
+    late: Late = Field(default=Late(), description="with start: twin")
+
+    def trained_on(self) -> TrainSettings:
+        """Those of a training that goes on from the twin's weights: shorter, at lower rates. See `Late`."""
+        scaled = {"epochs": self.epochs * self.late.epochs, "lr": self.lr * self.late.lr, "aux_lr": self.aux_lr * self.late.lr}
+        return self.model_copy(update=scaled)
