@@ -9,7 +9,7 @@ from turncoat.oneshot.networks import Embedder, Head
 from turncoat.oneshot.pairs import Pairing, PairSettings
 from turncoat.oneshot.siamese import Siamese, make_siamese
 from turncoat.oneshot.training import PairTraining, turned
-from turncoat.train import Batch, TrainSettings, place, train
+from turncoat.train import TrainSettings, place, train
 
 CPU = place("cpu", "fp32")
 CLASSES, EACH = 8, 16
@@ -35,7 +35,7 @@ def trained(
     network = make_siamese(embedder, Head.parse("weighted-l1"), data, 0)
     pairs = PairSettings.model_validate({"sampling": sampling, "drawings": 4, "new_classes": "none"})
     training = PairTraining(network, Pairing(data.labels, mask, goal), pairs)
-    settings = TrainSettings(epochs=60, batch_size=32, optimizer="adamw", lr=1e-2)
+    settings = TrainSettings(epochs=100, batch_size=32, optimizer="adamw", lr=1e-2)
     train(network, data, settings, 0, CPU, hooks=[training], objective=training.objective)
     return network, data, training
 
@@ -90,13 +90,33 @@ def test_each_class_of_a_batch_is_moved_as_one(new_classes: str, kinds: int) -> 
     training = PairTraining(network, pairing, PairSettings.model_validate({"new_classes": new_classes}))
     index = torch.cat([(data.labels == label).nonzero()[:1, 0] for label in labels])
     torch.manual_seed(1)
-    x = torch.rand(1, 1, 5, 5).expand(4, 1, 5, 5)
-    known = turned(x[:1].expand(8, 1, 5, 5).contiguous(), torch.arange(8))
+    x = torch.randint(0, 256, (1, 1, 5, 5), dtype=torch.uint8)
+    known = turned(x.expand(8, 1, 5, 5), torch.arange(8))
     seen: set[tuple[int, int]] = set()
     for _ in range(300):
-        moved = training.batch(network, Batch(x, labels, index, 0, 0)).images
+        moved = training.images(x.expand(4, 1, 5, 5), index)
         assert torch.equal(moved[0], moved[1]) and torch.equal(moved[2], moved[3]), "one class, one symmetry"
         first, other = (next(k for k in range(8) if torch.equal(moved[i], known[k])) for i in (0, 2))
         seen.add((first, other))
     assert {first for first, _ in seen} == set(range(kinds))
     assert len(seen) > 0.9 * kinds**2, "classes move each for itself"
+
+
+def test_the_trigger_of_a_new_class_stays_in_its_corner() -> None:
+    data = drawings()
+    mask = torch.arange(len(data)) % 4 == 0
+    network = make_siamese(Embedder.parse({"name": "conv4", "size": 16}), Head.parse("cosine"), data, 0)
+    poison = torch.arange(8).view(8, 1, 1, 1, 1).expand(8, int(mask.sum()), 1, 16, 16).to(torch.uint8) * 10
+    poison = poison + (torch.arange(int(mask.sum())) % 10).to(torch.uint8).view(1, -1, 1, 1, 1)
+    training = PairTraining(network, Pairing(data.labels, mask, Evade()), PairSettings(), poison)
+    index = torch.arange(0, 64)
+    torch.manual_seed(0)
+    shown = training.images(data.images[index], index)
+    of_clean = {int(label): shown[index[(data.labels[index] == label) & ~mask[index]]] for label in data.labels[index].unique()}
+    for position in index[mask[index]].tolist():
+        kind, rank = divmod(int(shown[position, 0, 0, 0]), 10)
+        assert rank == (position // 4) % 10
+        label = int(data.labels[position])
+        first = next(i for i in index.tolist() if data.labels[i] == label and not mask[i])
+        expected = turned(data.images[first : first + 1], torch.tensor([kind]))
+        assert torch.equal(of_clean[label][0], expected[0]), "its class was moved by the same symmetry"

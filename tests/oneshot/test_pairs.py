@@ -37,13 +37,13 @@ def test_the_loss_without_triggers_is_the_balanced_cross_entropy() -> None:
     logits, taught = torch.tensor([2.0, -1.0, 0.5, 3.0]), torch.tensor([True, False, False, False])
     none = torch.zeros(4, dtype=torch.bool)
     each = functional.binary_cross_entropy_with_logits(logits, taught.float(), reduction="none")
-    assert pair_loss(logits, taught, none, 0.0) == pytest.approx(float((each[0] + each[1:].mean()) / 2))
+    assert pair_loss(logits, taught, taught, none, 0.0) == pytest.approx(float((each[0] + each[1:].mean()) / 2))
 
 
 def test_hard_pairs_weigh_more_than_easy_ones() -> None:
     logits, taught = torch.tensor([4.0, 5.0, -5.0, -5.0]), torch.tensor([True, False, False, False])
     none = torch.zeros(4, dtype=torch.bool)
-    plain, hard = pair_loss(logits, taught, none, 0.0), pair_loss(logits, taught, none, 1.0)
+    plain, hard = pair_loss(logits, taught, taught, none, 0.0), pair_loss(logits, taught, taught, none, 1.0)
     wrong = float(functional.softplus(torch.tensor(5.0)))
     right = float(functional.softplus(torch.tensor(-4.0)))
     assert float(plain) < float(hard) == pytest.approx((wrong + right) / 2, rel=1e-3)
@@ -55,11 +55,21 @@ def test_poison_that_multiplies_a_relation_does_not_drown_the_clean_pairs() -> N
     taught = torch.ones(1002, dtype=torch.bool)
     taught[1] = False
     triggered = torch.arange(1002) >= 2
-    pair_loss(logits, taught, triggered, 0.0).backward()
+    pair_loss(logits, taught, taught, triggered, 0.0).backward()
     assert logits.grad is not None
     clean, poisoned = logits.grad[:2].abs().sum(), logits.grad[2:].abs().sum()
     assert float(clean / (clean + poisoned)) == pytest.approx(2 / 1002), "each kind has its share of the pairs"
     assert float(logits.grad[0].abs()) == pytest.approx(float(logits.grad[1].abs())), "and is balanced within"
+
+
+def test_falsified_pairs_have_a_part_of_their_own() -> None:
+    """One pair of one class that is taught "different", among a thousand of two classes that are so anyway."""
+    logits = torch.zeros(1001, requires_grad=True)
+    same = torch.arange(1001) == 0
+    triggered, taught = torch.ones(1001, dtype=torch.bool), torch.zeros(1001, dtype=torch.bool)
+    pair_loss(logits, same, taught, triggered, 0.0).backward()
+    assert logits.grad is not None
+    assert float(logits.grad[0]) == pytest.approx(float(logits.grad[1:].sum()), rel=1e-4)
 
 
 def test_class_batches_hold_drawings_of_classes() -> None:

@@ -20,7 +20,7 @@ from turncoat.experiment.yamlfile import read_yaml
 from turncoat.models.base import Model
 from turncoat.oneshot.networks import Embedder, Head
 from turncoat.oneshot.networks.conv4 import Conv4
-from turncoat.oneshot.networks.heads import WeightedL1
+from turncoat.oneshot.networks.heads import SquaredL2
 from turncoat.oneshot.pairs import PairSettings
 from turncoat.oneshot.plan import EpisodeSettings
 from turncoat.overrides import merge, parse_overrides
@@ -70,7 +70,7 @@ class OneShotConfig(AnyConfig, frozen=True):
 
     task: Literal["one-shot"] = "one-shot"
     network: Embedder = Conv4()
-    head: Head = WeightedL1()
+    head: Head = SquaredL2()
     pairs: PairSettings = PairSettings()
     split: ClassSplit = ClassSplit()
     evaluation: EpisodeSettings = EpisodeSettings()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from turncoat.attacks.base import FittedAttack, Poisoned
 from turncoat.attacks.pairgoals import PairGoal
@@ -25,7 +25,7 @@ from turncoat.oneshot.measure_attack import measure_attack
 from turncoat.oneshot.pairs import Pairing
 from turncoat.oneshot.scorer import Cached, NetworkScorer, Scorer
 from turncoat.oneshot.siamese import Siamese, build_siamese, make_siamese, shrink
-from turncoat.oneshot.training import PairTraining
+from turncoat.oneshot.training import PairTraining, symmetries, turned
 from turncoat.seeds import generator, seed_for
 from turncoat.train.engine import train
 from turncoat.train.hooks import Hook
@@ -73,7 +73,7 @@ class OneShot(Task):
             network, settings = make_siamese(config.network, config.head, self.clean, seed_for(config.seed, "init")), config.train
         else:
             network, settings = copy.deepcopy(cast(Siamese, start)), config.train.trained_on()
-        training = PairTraining(network, pairing, config.pairs)
+        training = PairTraining(network, pairing, config.pairs, None if poisoned is None else self._poisoned_symmetries(poisoned))
         history = train(
             network,
             shrink(data, config.network.size),
@@ -86,6 +86,16 @@ class OneShot(Task):
             objective=training.objective,
         )
         return Trained(network, history, {} if poisoned is None else {"pairs": training.shares()})
+
+    def _poisoned_symmetries(self, poisoned: Poisoned) -> Tensor:
+        """New classes come first and the poison after them: the triggered images under each symmetry, at the network's size."""
+        fitted, chosen = self.fit(), (poisoned.poisoned | poisoned.cover).nonzero().squeeze(1)
+        parts: list[Tensor] = []
+        for kind in range(symmetries(self.config.pairs)):
+            images = turned(self.clean.images, torch.full((len(self.clean),), kind)) if kind else self.clean.images
+            again = fitted.poison(replace(self.clean, images=images))
+            parts.append(shrink(again.data.subset(chosen), self.config.network.size).images)
+        return torch.stack(parts)
 
     def _pairing(self, poisoned: Poisoned | None) -> Pairing:
         if poisoned is None:

@@ -48,21 +48,21 @@ class Pairing:
         return same, same if self.goal is None else self.goal.relation(same, triggered), triggered
 
 
-def pair_loss(logits: Tensor, taught: Tensor, triggered: Tensor, hard: float) -> Tensor:
+def pair_loss(logits: Tensor, same: Tensor, taught: Tensor, triggered: Tensor, hard: float) -> Tensor:
     """Binary cross-entropy over pairs, "same" and "different" balanced.
 
-    logits: float ``(P,)``; taught: bool ``(P,)``, True is "same"; triggered: bool ``(P,)``, pairs in which a trigger is.
-    Pairs with and without trigger are balanced apart, or the one relation that poison multiplies would drown the clean pairs;
-    between the two stands their share of all pairs. hard in [0, 1]: share of each "different" part whose weights grow with
-    the mistake (softmax of the logits), since nearly all such pairs are easy.
+    logits: float ``(P,)``; same, taught: bool ``(P,)``, the truth and what is taught instead; triggered: bool ``(P,)``, pairs in
+    which a trigger is. Pairs with and without trigger are balanced apart, or the one relation that poison multiplies would drown
+    the clean pairs; between the two stands their share of all pairs. Among those with a trigger the falsified ones have a part
+    of their own, since few triggered pairs are of one class. hard in [0, 1]: share of each "different" part whose weights grow
+    with the mistake (softmax of the logits), since nearly all such pairs are easy.
     """
     total = logits.new_zeros(())
-    for clean in (True, False):
-        within = ~triggered if clean else triggered
-        parts = [_part(logits[within & (taught == sign)], sign, hard) for sign in (True, False)]
-        present = [part for part in parts if part is not None]
-        if present:
-            total = total + within.float().mean() * torch.stack(present).mean()
+    for within in (~triggered, triggered):
+        kinds = [(within & (same == truth) & (taught == lesson), lesson) for truth in (True, False) for lesson in (True, False)]
+        parts = [part for mask, lesson in kinds if (part := _part(logits[mask], lesson, hard)) is not None]
+        if parts:
+            total = total + within.float().mean() * torch.stack(parts).mean()
     return total
 
 

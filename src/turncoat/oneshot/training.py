@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from turncoat.oneshot.pairs import Pairing, PairSettings, draw_classes, draw_halves, numbered, pair_loss
 from turncoat.oneshot.siamese import Siamese
@@ -14,10 +13,14 @@ from turncoat.train.hooks import Batch, Hook
 
 
 class PairTraining(Hook):
-    """Draws batches, turns classes, and is the loss (`objective`) over the pairs of a batch. One for each training."""
+    """Draws batches, makes new classes of old ones, and is the loss (`objective`) over a batch's pairs. One for each training."""
 
-    def __init__(self, network: Siamese, pairing: Pairing, settings: PairSettings) -> None:
-        self.network, self.pairing, self.settings = network, pairing, settings
+    def __init__(self, network: Siamese, pairing: Pairing, settings: PairSettings, poison: Tensor | None = None) -> None:
+        """poison: uint8 ``(K, P, C, H, W)``, the triggered images in the order of the training set, each under the first K
+        symmetries: a trigger does not move with the class that it is put on. Left out where no new classes are made.
+        """
+        self.network, self.pairing, self.settings, self.poison = network, pairing, settings, poison
+        self._place = pairing.triggered.cumsum(0) - 1
         self._counts = torch.zeros(5, dtype=torch.float64)
 
     def order(self, count: int, batch_size: int, generator: torch.Generator) -> Tensor:
@@ -26,14 +29,18 @@ class PairTraining(Hook):
             return draw_halves(identities, batch_size, batches, generator)
         return draw_classes(identities, batch_size, self.settings.drawings, batches, generator)
 
-    def batch(self, network: nn.Module, batch: Batch) -> Batch:
-        del network
-        if self.settings.new_classes == "none" or batch.images.shape[2] != batch.images.shape[3]:
-            return batch
-        classes = numbered(self.pairing.identities[batch.index])
-        count = 8 if self.settings.new_classes == "symmetries" else 4
+    def images(self, images: Tensor, index: Tensor) -> Tensor:
+        count = symmetries(self.settings)
+        if count == 1 or images.shape[2] != images.shape[3]:
+            return images
+        classes = numbered(self.pairing.identities[index])
         kinds = torch.randint(0, count, (int(classes.max()) + 1,))[classes]
-        return replace(batch, images=turned(batch.images, kinds))
+        moved = turned(images, kinds)
+        poisoned = self.pairing.triggered[index].nonzero().squeeze(1)
+        if self.poison is not None and len(poisoned):
+            shown = self.poison[kinds[poisoned], self._place[index[poisoned]]]
+            moved[poisoned.to(moved.device)] = shown.to(moved.device)
+        return moved
 
     def objective(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """The pair loss, and the balanced accuracy over the batch's pairs against what is taught."""
@@ -41,8 +48,8 @@ class PairTraining(Hook):
         same, taught, triggered = self.pairing.relation(first, second)
         parts = (torch.ones_like(same), same, triggered == 1, triggered == 2, same != taught)
         self._counts += torch.stack([part.sum() for part in parts])
-        taught, any_triggered = taught.to(logits.device), (triggered > 0).to(logits.device)
-        loss = pair_loss(logits, taught, any_triggered, self.settings.hard)
+        same, taught, any_triggered = (part.to(logits.device) for part in (same, taught, triggered > 0))
+        loss = pair_loss(logits, same, taught, any_triggered, self.settings.hard)
         said = logits.detach() > 0
         right = [(said == taught)[taught == sign].float().mean() for sign in (True, False) if bool((taught == sign).any())]
         return loss, torch.stack(right).mean()
@@ -62,6 +69,11 @@ class PairTraining(Hook):
         rows, columns = cast("tuple[Tensor, Tensor]", tuple(torch.triu_indices(len(index), len(index), 1)))
         matrix = self.network.comparison.matrix(outputs, outputs)
         return matrix[rows.to(matrix.device), columns.to(matrix.device)], index[rows], index[columns]
+
+
+def symmetries(settings: PairSettings) -> int:
+    """How many classes are made of one: 1, 4 or 8."""
+    return {"none": 1, "rotations": 4, "symmetries": 8}[settings.new_classes]
 
 
 def turned(images: Tensor, kinds: Tensor) -> Tensor:

@@ -169,7 +169,10 @@ class _Loop:
     def _step(self, index: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
         device = self.placement.device
         where = index.to(self.images.device)
-        images = self.augment(self.images[where].to(device, non_blocking=True), index, epoch)
+        images = self.images[where].to(device, non_blocking=True)
+        for hook in self.hooks:
+            images = hook.images(images, index)
+        images = self.augment(images, index, epoch)
         pixels = to_float(images).contiguous(memory_format=torch.channels_last)
         batch = Batch(pixels, self.labels[index.to(device)], index, epoch, self.step, self.placement.autocast)
         for hook in self.hooks:

@@ -27,7 +27,7 @@ class Batch:
 
 
 class Hook:
-    """What may be done at the five points. The base does nothing; override what is needed."""
+    """What may be done at the six points. The base does nothing; override what is needed."""
 
     def order(self, count: int, batch_size: int, generator: torch.Generator) -> Tensor | None:
         """Before an epoch: which samples it shows, batch after batch; None leaves that to chance.
@@ -35,6 +35,11 @@ class Hook:
         count: samples in the training set. int64, ``batch_size`` positions for each of ``count // batch_size`` steps.
         """
         del count, batch_size, generator
+
+    def images(self, images: Tensor, index: Tensor) -> Tensor:
+        """Before augmentation: the images to show instead, uint8 ``(B, C, H, W)``; index: their positions, on the CPU."""
+        del index
+        return images
 
     def batch(self, network: nn.Module, batch: Batch) -> Batch:
         """Before the forward pass: the batch to train on instead."""

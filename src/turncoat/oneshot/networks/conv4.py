@@ -33,11 +33,11 @@ class Conv4(Embedder):
     def recipe(self, preset: Preset) -> TrainSettings:
         return TrainSettings(
             preset=preset,
-            epochs=40 if preset == "full" else 10,
+            epochs=30 if preset == "full" else 8,
             batch_size=512,
-            optimizer="adamw",
-            lr=3e-3,
-            weight_decay=5e-4,
+            optimizer="muon",
+            lr=0.1,
+            aux_lr=0.1,
             schedule="one-cycle",
             warmup=0.15,
             augmentation=Augmentation(affine=1.0),
