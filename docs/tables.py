@@ -39,12 +39,14 @@ def _own(root: type[C]) -> list[type[C]]:
 
 def tables() -> dict[str, str]:
     """The Markdown tables by the name of their place in README.md."""
-    attacks = ([_usage(one), one.summary(), one.threat_model, one.paper] for one in _own(Attack))
+    attacks = (
+        [_usage(one), one.summary(), one.threat_model, "clean" if one.clean_label else "false", one.paper] for one in _own(Attack)
+    )
     simple = {"goals": Goal, "patterns": Pattern, "datasets": Source, "models": Model, "networks": Embedder, "heads": Head}
     plain = {
         key: _table(["name", "what it is"], ([_usage(one), one.summary()] for one in _own(root))) for key, root in simple.items()
     }
-    return {"attacks": _table(["attack", "what it does", "attacker changes", "paper"], attacks), **plain}
+    return {"attacks": _table(["attack", "what it does", "attacker changes", "labels", "paper"], attacks), **plain}
 
 
 def filled(text: str) -> str:

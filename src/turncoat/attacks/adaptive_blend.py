@@ -20,7 +20,7 @@ from turncoat.triggers.pieces import random_pieces
 
 
 class AdaptiveBlend(Composed):
-    """Random pieces of a blended picture in training, a part of them with true labels (cover); unlike Blended, it whole at test.
+    """Unlike Blended, training shows random pieces of the picture, some under true labels (cover); the whole is the trigger.
 
     Both keep poisoned images from lying apart from clean ones in the victim's features, where detectors look.
     """
