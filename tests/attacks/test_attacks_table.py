@@ -35,10 +35,11 @@ DRAWS: dict[str, str] = {}
 """Attacks whose ``trigger`` draws from its generator, and what."""
 OTHER_IN_TRAINING: dict[str, str] = {
     "adaptive-blend": "random pieces in training, the whole at test time",
+    "label-consistent": "target-class images are perturbed beneath the patch; at test time there is the patch alone",
     "wanet": "cover images are warped by a disturbed field",
 }
 """Attacks whose poisoned training images are not what ``trigger`` makes, and why."""
-QUICK: dict[str, dict[str, Any]] = {}
+QUICK: dict[str, dict[str, Any]] = {"hidden-adaptive": {"steps": 5}, "label-consistent": {"steps": 5}}
 """Settings that make an attack's own search or training short here."""
 
 
