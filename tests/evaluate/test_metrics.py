@@ -128,6 +128,7 @@ def test_stealth_of_one_white_pixel() -> None:
     rows = {row.metric: row for row in stealth(fitted("all-to-one:1"), written(), 0)}
     assert rows["linf"].value == 255
     assert rows["psnr"].value == pytest.approx(10 * math.log10(144))
+    assert rows["changed"].value == pytest.approx(1 / 144)
     assert 0 < rows["ssim"].value < 1
 
 
@@ -168,3 +169,32 @@ def test_samples_are_drawn_without_looking_at_success() -> None:
     assert chosen[1].records[0]["victim"]["triggered"][0] == 1
     assert chosen[0].records[0]["victim"]["triggered"][0] == labels[0][0]
     assert chosen[0].images["triggered"].shape == (6, 1, 12, 12)
+
+
+@dataclass(frozen=True, eq=False)
+class ByNature(Marked):
+    """Images whose last pixel is white already have the trigger."""
+
+    def natural(self, images: Tensor) -> Tensor | None:
+        return images[:, 0, -1, -1] == 255
+
+
+def test_natural_activators_are_counted_apart() -> None:
+    """Of class 1 two images are natural, of class 2 one, of the target one; class 2 resists."""
+    test = written()
+    test.images[[0, 5, 6, 10], 0, -1, -1] = 255
+    attack = ByNature(Goal.parse("all-to-one:0").resolve(test))
+    network = Reader({1: 0, 3: 0})
+    rows = {(row.metric, row.group): row for row in evaluate_attack(network, test, attack, 0, CPU, method="victim")}
+    assert (rows["natural_asr", ""].value, rows["natural_asr", ""].n) == (pytest.approx(2 / 3), 3)
+    assert (rows["natural_asr", "one"].value, rows["natural_asr", "two"].value) == (1, 0)
+    assert ("natural_asr", "zero") not in rows
+    assert (rows["asr", ""].value, rows["asr", ""].n) == (pytest.approx(8 / 12), 12), "only images without the trigger"
+    assert (rows["ca", "feature-free"].value, rows["ca", "feature-free"].n) == (1, 16)
+    assert (rows["ca", "feature-bearing"].value, rows["ca", "feature-bearing"].n) == (0.5, 4)
+    assert rows["natural_asr", ""].low is not None
+    shown = collect_samples(attack, test, network, None, seed=0, placement=CPU)
+    assert len(shown.records) == 12
+    assert not {("natural_asr", ""), ("ca", "feature-free")} & {
+        (row.metric, row.group) for row in evaluate_attack(network, test, fitted("all-to-one:0"), 0, CPU, method="victim")
+    }

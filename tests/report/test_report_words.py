@@ -72,6 +72,14 @@ def test_a_trigger_that_fools_the_twin_is_named(make: Make) -> None:
     assert "adversarial perturbation" in words.finding(cell)
 
 
+def test_a_backdoor_on_top_of_an_adversarial_perturbation_is_told_by_its_lift(make: Make) -> None:
+    [cell] = cells(make(document("a", asr=0.97, twin_asr=0.6)))
+    assert words.finding(cell).startswith("The backdoor is shown")
+    assert words.finding(cell).endswith("falls for it in 60.0%, and only the 37.0 points above that are the backdoor's.")
+    [cell] = cells(make(document("b", asr=0.97, twin_asr=0.4)))
+    assert "adversarial" not in words.finding(cell)
+
+
 @pytest.mark.parametrize(
     ("goal", "target", "source", "text"),
     [

@@ -1,4 +1,4 @@
-"""How visible a trigger is: PSNR, SSIM and L-infinity between clean and triggered test images."""
+"""How visible a trigger is: PSNR, SSIM, L-infinity and pixels changed between clean and triggered test images."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def ssim(clean: Tensor, changed: Tensor) -> Tensor:
 
 
 def stealth(fitted: FittedAttack, test: ImageSet, seed: int, count: int = 1000) -> list[Row]:
-    """Rows psnr (dB, mean), ssim (mean) and linf (largest change in levels of 255) over up to ``count`` test images.
+    """Over up to ``count`` test images: rows psnr (dB, mean), ssim (mean), linf (largest change in levels of 255), changed.
+
+    changed: mean share of an image's pixels of which any channel differs.
 
     Images that the trigger leaves as they were are left out of psnr, whose n tells the rest.
     """
@@ -57,8 +59,9 @@ def stealth(fitted: FittedAttack, test: ImageSet, seed: int, count: int = 1000) 
     clean, changed = to_float(sample.images), to_float(shown)
     ratio = psnr(clean, changed)
     ratio = ratio[ratio.isfinite()]
-    levels = (sample.images.int() - shown.int()).abs().amax()
-    rows = [("ssim", float(ssim(clean, changed).mean()), len(sample)), ("linf", float(levels), len(sample))]
+    levels = (sample.images.int() - shown.int()).abs().amax(1)
+    figures = {"ssim": ssim(clean, changed).mean(), "linf": levels.amax(), "changed": (levels > 0).float().mean()}
+    rows = [(metric, float(value), len(sample)) for metric, value in figures.items()]
     if len(ratio):
         rows.insert(0, ("psnr", float(ratio.mean()), len(ratio)))
     return [Row("poison", "trigger", metric, value, n=n) for metric, value, n in rows]

@@ -20,6 +20,7 @@ STEALTH = {
     "psnr": ("PSNR", "dB", "higher is less visible"),
     "ssim": ("SSIM", "", "1 is equal"),
     "linf": ("Largest change of a pixel", "of 255 levels", "lower is less visible"),
+    "changed": ("Pixels changed", "", "mean share of an image's pixels, 1 is all"),
 }
 METHODS = {"victim": "victim", "clean-twin": "clean twin"}
 

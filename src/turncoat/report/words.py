@@ -29,7 +29,11 @@ def name(cell: Cell, keys: list[str]) -> str:
 def target(cell: Cell) -> str:
     """What the attacker wants of a triggered image, to end the sentence 'triggered test images are called ...'."""
     attack = cell.first.record.attack
-    wanted = {"all-to-all": "the class after their own", "untargeted": "a wrong class"}
+    wanted = {
+        "all-to-all": "the class after their own",
+        "untargeted": "a wrong class",
+        "many-targets": "the class that the attacker chose",
+    }
     if attack.goal in wanted:
         return wanted[attack.goal]
     return f"'{shorten(attack.target)}'" if attack.target is not None else "what the attacker wants"
@@ -53,6 +57,8 @@ def headline(cell: Cell) -> str:
     if cell.is_one_shot:
         return oneshot_words.headline(cell)
     opening = f"With {rate(poison.rate)} of the training images poisoned, " if poison is not None else ""
+    if cell.first.record.attack.threat_model == "training":
+        opening = "With a victim that the attacker trained, "
     text = f"{opening}{with_bounds(asr)} of {_subject(cell)} are called {target(cell)}"
     text += f"; the clean twin does so for {with_bounds(twin)}." if twin is not None else "; there is no clean twin to compare."
     leakage = cell.share("victim", "leakage")
@@ -80,7 +86,13 @@ def finding(cell: Cell) -> str:
         return "Whether there is a backdoor is not decided: a figure has no interval."
     second = f" {oneshot_words.second_finding(cell)}".rstrip() if cell.is_one_shot else ""
     if found == "shown":
-        return f"The backdoor is shown: the attack's success lies above its clean twin's, interval apart from interval.{second}"
+        text = "The backdoor is shown: the attack's success lies above its clean twin's, interval apart from interval."
+        if twin.value >= 0.5:
+            text += " But the trigger is also an adversarial perturbation: a network that saw no poison falls for it in "
+            text += (
+                f"{percent(twin.value)}%, and only the {percent(asr.value - twin.value)} points above that are the backdoor's."
+            )
+        return text + second
     text = "The backdoor was not shown: the interval of the attack's success "
     assert asr.high is not None
     assert twin.low is not None
