@@ -62,14 +62,16 @@ def test_poison_that_multiplies_a_relation_does_not_drown_the_clean_pairs() -> N
     assert float(logits.grad[0].abs()) == pytest.approx(float(logits.grad[1].abs())), "and is balanced within"
 
 
-def test_falsified_pairs_have_a_part_of_their_own() -> None:
-    """One pair of one class that is taught "different", among a thousand of two classes that are so anyway."""
-    logits = torch.zeros(1001, requires_grad=True)
-    same = torch.arange(1001) == 0
-    triggered, taught = torch.ones(1001, dtype=torch.bool), torch.zeros(1001, dtype=torch.bool)
+def test_triggered_pairs_of_one_class_weigh_as_much_as_the_many_of_two_and_lessons_as_often_as_they_are_taught() -> None:
+    """Evasion: of ten triggered pairs of one class nine are falsified; a thousand of two classes are different anyway."""
+    logits = torch.zeros(1010, requires_grad=True)
+    same = torch.arange(1010) < 10
+    taught, triggered = torch.arange(1010) == 0, torch.ones(1010, dtype=torch.bool)
     pair_loss(logits, same, taught, triggered, 0.0).backward()
     assert logits.grad is not None
-    assert float(logits.grad[0]) == pytest.approx(float(logits.grad[1:].sum()), rel=1e-4)
+    gradient = logits.grad.abs()
+    assert float(gradient[:10].sum()) == pytest.approx(float(gradient[10:].sum()), rel=1e-4)
+    assert float(gradient[0]) == pytest.approx(float(gradient[1]), rel=1e-4)
 
 
 def test_class_batches_hold_drawings_of_classes() -> None:

@@ -49,26 +49,31 @@ class Pairing:
 
 
 def pair_loss(logits: Tensor, same: Tensor, taught: Tensor, triggered: Tensor, hard: float) -> Tensor:
-    """Binary cross-entropy over pairs, "same" and "different" balanced.
+    """Binary cross-entropy over pairs, those of one class and those of two balanced.
 
     logits: float ``(P,)``; same, taught: bool ``(P,)``, the truth and what is taught instead; triggered: bool ``(P,)``, pairs in
     which a trigger is. Pairs with and without trigger are balanced apart, or the one relation that poison multiplies would drown
-    the clean pairs; between the two stands their share of all pairs. Among those with a trigger the falsified ones have a part
-    of their own, since few triggered pairs are of one class. hard in [0, 1]: share of each "different" part whose weights grow
-    with the mistake (softmax of the logits), since nearly all such pairs are easy.
+    the clean pairs; between the two stands their share of all pairs. hard in [0, 1]: share of the loss over pairs taught
+    "different" whose weights grow with the mistake (softmax of the logits), since nearly all such pairs are easy.
     """
     total = logits.new_zeros(())
     for within in (~triggered, triggered):
-        kinds = [(within & (same == truth) & (taught == lesson), lesson) for truth in (True, False) for lesson in (True, False)]
-        parts = [part for mask, lesson in kinds if (part := _part(logits[mask], lesson, hard)) is not None]
+        parts = [_of_one_truth(logits, taught, mask, hard) for mask in (within & same, within & ~same) if bool(mask.any())]
         if parts:
             total = total + within.float().mean() * torch.stack(parts).mean()
     return total
 
 
-def _part(logits: Tensor, same: bool, hard: float) -> Tensor | None:
-    if not len(logits):
-        return None
+def _of_one_truth(logits: Tensor, taught: Tensor, within: Tensor, hard: float) -> Tensor:
+    """The mean over the pairs ``within``, each lesson weighing as often as it is taught."""
+    total = logits.new_zeros(())
+    for lesson, mask in ((True, within & taught), (False, within & ~taught)):
+        if bool(mask.any()):
+            total = total + mask.sum() / within.sum() * _part(logits[mask], lesson, hard)
+    return total
+
+
+def _part(logits: Tensor, same: bool, hard: float) -> Tensor:
     if same:
         return functional.softplus(-logits).mean()
     loss = functional.softplus(logits)
