@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-Purpose = Literal["init", "order", "augment", "poison", "pairs", "test", "export"]
+Purpose = Literal["init", "order", "augment", "poison", "pairs", "test", "export", "control"]
 
 
 def seed_for(seed: int, purpose: Purpose) -> int:

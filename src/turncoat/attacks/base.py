@@ -69,6 +69,8 @@ class Attack(Component):
     clean_label: ClassVar[bool] = False
     goals: ClassVar[tuple[type[Goal], ...]] = (Goal,)
     """Kinds of goal that it can reach; others are refused with the configuration."""
+    surrogate: ClassVar[bool] = False
+    """Whether `fit` may want a surrogate; where none is given, it then trains one on the attacker's data."""
 
     rate: float = Field(default=0.01, gt=0, lt=1, description="poisoned share of the whole training set")
     goal: Goal = AllToOne()
@@ -123,6 +125,11 @@ class FittedAttack(ABC):
         x: float ``(N, C, H, W)`` in [0, 1]; labels, targets: int64 ``(N,)``. Returns the same shape and range; differentiable
         in x, on its device. See `turncoat.attacks.triggered` for the same on uint8 images.
         """
+
+    def natural(self, images: Tensor) -> Tensor | None:
+        """Which images, uint8 ``(N, C, H, W)``, have the trigger by nature: bool ``(N,)``; None where it is made."""
+        del images
+        return None
 
     def hooks(self) -> Sequence[Hook]:
         """What takes part in the victim's training, and never in the clean twin's: for attacks of threat model ``training``.

@@ -14,13 +14,14 @@ from turncoat.errors import TurncoatError
 from turncoat.models.base import make_victim
 from turncoat.models.small_cnn import SmallCNN
 from turncoat.seeds import seed_for
-from turncoat.train.engine import train
+from turncoat.train.engine import Objective, train
+from turncoat.train.hooks import Batch
 from turncoat.train.placement import Placement, place, split
 from turncoat.triggers.base import to_float, to_uint8
 
 SIDE = 64
 """Larger images are averaged down to this many pixels a side, inside the network."""
-_FEWEST_STEPS, _MOST_IMAGES = 150, 400_000
+_FEWEST_STEPS, _FEWEST_PROBE_STEPS, _MOST_IMAGES = 150, 600, 400_000
 """A training takes at least so many steps and shows at most so many images, whatever the size of the data."""
 
 
@@ -45,15 +46,32 @@ def train_surrogate(data: ImageSet, seed: int, placement: Placement | None = Non
     On the CPU, in eval mode, its weights frozen (gradients reach the input alone). Few data are shown more often, many data less.
     Trains on ``placement``, by default the best device there is; the same seed gives the same weights on the same machine.
     """
-    model, placement, large = SmallCNN(), placement or place(), max(data.shape[1:]) > SIDE
+    return _train(data, seed, placement, _FEWEST_STEPS)
+
+
+def train_probe(data: ImageSet, answers: Tensor, seed: int, placement: Placement | None = None) -> nn.Module:
+    """The same for yes-or-no questions: ``answers`` float ``(N, K)`` in [0, 1], from images to logits ``(N, K)``."""
+    names = tuple(map(str, range(max(2, answers.shape[1]))))
+    named = ImageSet(data.images, torch.zeros(len(data), dtype=torch.int64), names)
+
+    def objective(outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        wanted, outputs = answers[batch.index].to(outputs), outputs[:, : answers.shape[1]]
+        right = ((outputs > 0) == (wanted > 0.5)).float().mean()
+        return functional.binary_cross_entropy_with_logits(outputs, wanted), right
+
+    return _train(named, seed, placement, _FEWEST_PROBE_STEPS, objective)
+
+
+def _train(data: ImageSet, seed: int, placement: Placement | None, fewest: int, objective: Objective | None = None) -> nn.Module:
+    model, large = SmallCNN(), max(data.shape[1:]) > SIDE
     if large:
         images = torch.cat([to_uint8(_reduced(to_float(part))) for part in split(data.images, 256)])
         data = ImageSet(images, data.labels, data.classes)
     recipe = model.recipe("quick")
     steps = max(1, len(data) // min(recipe.batch_size, len(data)))
-    epochs = min(max(recipe.epochs, math.ceil(_FEWEST_STEPS / steps)), max(1.0, _MOST_IMAGES / len(data)))
+    epochs = min(max(recipe.epochs, math.ceil(fewest / steps)), max(1.0, _MOST_IMAGES / len(data)))
     network: nn.Module = make_victim(model, data, seed_for(seed, "init"))
-    train(network, data, recipe.model_copy(update={"epochs": epochs}), seed, placement)
+    train(network, data, recipe.model_copy(update={"epochs": epochs}), seed, placement or place(), objective=objective)
     network = _Reducing(network) if large else network
     network.zero_grad()
     return network.to("cpu").requires_grad_(False).eval()

@@ -37,7 +37,8 @@ def collect_samples(
 ) -> Samples:
     """Up to ``count`` images that the ASR counts, drawn at random: never chosen by how well the attack works on them."""
     draw = generator(seed, "test")
-    pool = fitted.goal.counted(test.labels).nonzero().squeeze(1)
+    natural, counted = fitted.natural(test.images), fitted.goal.counted(test.labels)
+    pool = (counted if natural is None else counted & ~natural).nonzero().squeeze(1)
     sample = test.subset(pool[torch.randperm(len(pool), generator=draw)[:count]])
     targets = fitted.goal.targets(sample.labels, len(sample.classes), draw)
     shown = triggered(fitted, sample.images, sample.labels, targets, draw)

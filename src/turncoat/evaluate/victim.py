@@ -17,6 +17,9 @@ from turncoat.evaluate.rows import Row
 from turncoat.seeds import generator
 from turncoat.train.placement import Placement
 
+FREE, BEARING = "feature-free", "feature-bearing"
+"""Groups of clean accuracy beside those named after classes."""
+
 
 def evaluate_clean(network: nn.Module, test: ImageSet, placement: Placement, *, method: str) -> list[Row]:
     """Clean accuracy (metric ``ca``), overall and of each class."""
@@ -32,10 +35,13 @@ def evaluate_attack(
 
     ``asr``: share that the goal counts as success, over the images that it counts (never those already of the target class).
     ``ra``: share of the same images given their true class. ``leakage`` (source-specific alone): share of triggered images of the
-    other classes called the target. Each overall and by true class.
+    other classes called the target. Each overall and by true class. Where some images have the trigger by nature, asr and ra are
+    over the others, and `evaluate_natural` adds its figures.
     """
     started = time.perf_counter()
-    counted = test.subset(fitted.goal.counted(test.labels))
+    natural = fitted.natural(test.images)
+    counts = fitted.goal.counted(test.labels)
+    counted = test.subset(counts if natural is None else counts & ~natural)
     predicted, targets = _predict_triggered(network, counted, fitted, seed, placement)
     hit = fitted.goal.hit(predicted, counted.labels, targets)
     seconds = time.perf_counter() - started
@@ -45,6 +51,26 @@ def evaluate_attack(
         others = test.subset(fitted.goal.leaking(test.labels))
         predicted, targets = _predict_triggered(network, others, fitted, seed, placement)
         rows += _shares("leakage", predicted == targets, others.labels, test.classes, method=method, seconds=None)
+    if natural is not None:
+        rows += evaluate_natural(network, test, natural, fitted, seed=seed, placement=placement, method=method)
+    return rows
+
+
+def evaluate_natural(
+    network: nn.Module, test: ImageSet, natural: Tensor, fitted: FittedAttack, *, seed: int, placement: Placement, method: str
+) -> list[Row]:
+    """What the network makes of unchanged test images that have the trigger by nature: bool ``(N,)``.
+
+    ``natural_asr``: share of them that the goal counts as success, over those that it counts; overall and by true class. ``ca``
+    of the groups ``feature-free`` and ``feature-bearing``: clean accuracy on the others and on them.
+    """
+    predicted = predict(network, test.images, placement).argmax(1)
+    targets = fitted.goal.targets(test.labels, len(test.classes), generator(seed, "test"))
+    hit, right = fitted.goal.hit(predicted, test.labels, targets), predicted == test.labels
+    counted = natural & fitted.goal.counted(test.labels)
+    rows = _shares("natural_asr", hit[counted], test.labels[counted], test.classes, method=method, seconds=None)
+    rows.append(_share("ca", right[~natural], method, FREE, None))
+    rows.append(_share("ca", right[natural], method, BEARING, None))
     return rows
 
 

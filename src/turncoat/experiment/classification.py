@@ -12,6 +12,7 @@ from torch import nn
 
 from turncoat.attacks.base import FittedAttack, Poisoned
 from turncoat.data.imageset import ImageSet, Splits
+from turncoat.evaluate.rows import Row
 from turncoat.evaluate.samples import collect_samples
 from turncoat.evaluate.victim import evaluate_attack, evaluate_clean
 from turncoat.experiment.config import TrialConfig
@@ -86,6 +87,9 @@ class Classification(Task):
         rows += evaluate_attack(twin, self.test, fitted, seed, placement, method="clean-twin")
         samples = collect_samples(fitted, self.test, victim, twin, seed=seed, placement=placement)
         return Measured(rows, samples=samples.records, arrays=samples.images)
+
+    def measure_control(self, fitted: FittedAttack, network: nn.Module, method: str) -> list[Row]:
+        return evaluate_attack(network, self.test, fitted, self.config.seed, self.placement, method=method)
 
     def save(self, network: nn.Module, path: Path) -> None:
         save_network(network, self.config.model, self.clean, path)

@@ -33,8 +33,8 @@ def collect_garbage(folder: str | Path, twins: bool = False) -> Collected:
         shutil.rmtree(path, ignore_errors=True)
     wanted: dict[str, bool] = {}
     for trial in store.trials():
-        twin = trial.record.twin
-        wanted[twin] = wanted.get(twin, False) or trial.record.config.get("keep_models") == "all"
+        for twin in (trial.record.twin, trial.record.random_twin):
+            wanted[twin] = wanted.get(twin, False) or trial.record.config.get("keep_models") == "all"
     weights = orphans = 0
     for path in sorted((store.root / "twins").glob("*")):
         if path.name not in wanted and twins:

@@ -30,13 +30,22 @@ def trial_key(config: AnyConfig, fingerprint: str, placement: Placement) -> str:
     enter by their fingerprint, not by the path they were read from; files that an attack names enter by their content.
     ``keep_models`` does not enter.
     """
-    late = {"late": identity(config.train.late)} if config.train.start == "twin" else {}
-    return _hash({"kind": "trial", "attack": identity(config.attack), **late, **_shared(config, fingerprint, placement)})
+    return _hash({"kind": "trial", **_attacked(config), **_shared(config, fingerprint, placement)})
 
 
 def twin_key(config: AnyConfig, fingerprint: str, placement: Placement) -> str:
     """The key of the clean twin: as the trial's, without the attack and whether that is injected early or late."""
     return _hash({"kind": "twin", **_shared(config, fingerprint, placement)})
+
+
+def random_twin_key(config: AnyConfig, fingerprint: str, placement: Placement) -> str:
+    """The key of the twin with as many random wrong labels as the attack's: as the trial's, which alone has it."""
+    return _hash({"kind": "random-twin", **_attacked(config), **_shared(config, fingerprint, placement)})
+
+
+def _attacked(config: AnyConfig) -> dict[str, object]:
+    late = {"late": identity(config.train.late)} if config.train.start == "twin" else {}
+    return {"attack": identity(config.attack), **late}
 
 
 def _shared(config: AnyConfig, fingerprint: str, placement: Placement) -> dict[str, object]:

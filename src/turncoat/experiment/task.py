@@ -16,7 +16,7 @@ from turncoat.attacks.base import FittedAttack, Poisoned
 from turncoat.data.imageset import ImageSet
 from turncoat.evaluate.rows import Row
 from turncoat.experiment.config import Config
-from turncoat.experiment.key import trial_key, twin_key
+from turncoat.experiment.key import random_twin_key, trial_key, twin_key
 from turncoat.experiment.listener import Listener
 from turncoat.seeds import generator
 from turncoat.train.engine import History
@@ -76,6 +76,11 @@ class Task(ABC):
         return twin_key(self.config, self.fingerprint, self.placement)
 
     @property
+    def random_twin(self) -> str:
+        """The key of the twin with random wrong labels."""
+        return random_twin_key(self.config, self.fingerprint, self.placement)
+
+    @property
     @abstractmethod
     def clean(self) -> ImageSet:
         """The training images before any poison."""
@@ -111,6 +116,11 @@ class Task(ABC):
     @abstractmethod
     def measure_attack(self, fitted: FittedAttack, victim: nn.Module, twin: nn.Module) -> Measured:
         """Both networks on triggered images, the same ones."""
+
+    def measure_control(self, fitted: FittedAttack, network: nn.Module, method: str) -> list[Row]:
+        """A further network on the same triggered images."""
+        del fitted, network, method
+        return []
 
     @abstractmethod
     def save(self, network: nn.Module, path: Path) -> None:

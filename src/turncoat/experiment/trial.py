@@ -12,6 +12,7 @@ import numpy as np
 from torch import nn
 
 from turncoat.attacks.base import FittedAttack, Poisoned
+from turncoat.attacks.control import random_labels
 from turncoat.evaluate.rows import Row
 from turncoat.evaluate.stealth import stealth
 from turncoat.experiment.config import AnyConfig
@@ -25,6 +26,7 @@ from turncoat.experiment.weights import save_attack
 from turncoat.oneshot.measure import merged
 from turncoat.report.read import Trial
 from turncoat.report.record import TrialRecord
+from turncoat.seeds import generator
 from turncoat.train.engine import Diverged
 from turncoat.train.hooks import Hook
 from turncoat.train.memory import peak_memory_mb, release_memory, reset_peak
@@ -75,6 +77,7 @@ def _run(task: Task, store: Store, listener: Listener) -> None:
         "poison": None if poisoned is None else describe_poison(poisoned),
         "environment": describe_environment(task.placement),
         "twin": task.twin,
+        "random_twin": task.random_twin if "random-twin" in outcome.history else "",
         "rows": rows,
         "history": outcome.history,
         "samples": outcome.shown.samples,
@@ -116,11 +119,20 @@ def _attack(task: Task, store: Store, listener: Listener) -> _Outcome:
     """Poison, clean twin, victim, and both on clean and triggered images."""
     fitted, poisoned, rows = _plant(task, listener)
     outcome = _Outcome(rows, fitted=fitted, poisoned=poisoned)
+    failing = "clean twin"
     try:
         twin, record = _twin(task, store, listener)
         outcome.rows += cast(Figures, record.rows)
         outcome.history["clean-twin"] = record.history
         start = twin if task.config.train.start == "twin" else None
+        control = _control(task, poisoned, fitted)
+        if control is not None:
+            failing = "random twin"
+            random, random_record = _twin(task, store, listener, control, start)
+            outcome.rows += cast(Figures, random_record.rows)
+            outcome.rows += _figures(task.measure_control(fitted, random, "random-twin"), task)
+            outcome.history["random-twin"] = random_record.history
+        failing = "victim"
         trained = _train(task, poisoned, "victim", listener, fitted.hooks(), start=start)
         outcome.network = trained.network
         if fitted.attack.threat_model == "training":  # only now is there a trigger to look at
@@ -131,7 +143,7 @@ def _attack(task: Task, store: Store, listener: Listener) -> _Outcome:
         outcome.rows += figures
         outcome.parts = merged(record.parts, outcome.shown.parts, trained.parts)
     except Diverged as diverged:
-        outcome.error = f"{'victim' if 'clean-twin' in outcome.history else 'clean twin'}: {diverged}"
+        outcome.error = f"{failing}: {diverged}"
     return outcome
 
 
@@ -168,21 +180,36 @@ def _plant(task: Task, listener: Listener) -> tuple[FittedAttack, Poisoned, Figu
     return fitted, poisoned, _figures(rows, task)
 
 
-def _twin(task: Task, store: Store, listener: Listener) -> tuple[nn.Module, TwinRecord]:
+_NOT_THE_TWINS = {"attack": True, "train": {"start", "late"}}
+
+
+def _control(task: Task, poisoned: Poisoned, fitted: FittedAttack) -> Poisoned | None:
+    """The training set of the random twin, for attacks that falsify labels alone."""
+    if fitted.attack.threat_model != "labels" or not poisoned.relabelled:
+        return None
+    return random_labels(poisoned, generator(task.config.seed, "control"))
+
+
+def _twin(
+    task: Task, store: Store, listener: Listener, control: Poisoned | None = None, start: nn.Module | None = None
+) -> tuple[nn.Module, TwinRecord]:
     """The clean twin and its record, trained now unless the store has it: the same seeds, the same images without the poison.
+
+    With a ``control`` the random twin: as the victim, on these labels, from ``start``.
 
     Its weights are always those of the file, so that a twin of this run and one of an earlier run give the same figures.
     """
-    folder = store.twin_folder(task.twin)
-    record = store.find_twin(task.twin)
+    key, method = (task.twin, "clean-twin") if control is None else (task.random_twin, "random-twin")
+    folder = store.twin_folder(key)
+    record = store.find_twin(key)
     if record is None:
-        trained = _train(task, None, "clean-twin", listener)
-        clean = task.measure_clean(trained.network, "clean-twin")
+        trained = _train(task, control, method, listener, start=start)
+        clean = task.measure_clean(trained.network, method)
         document = {
             "schema": 1,
-            "key": task.twin,
-            "config": task.config.model_dump(mode="json", exclude={"attack": True, "train": {"start", "late"}}),
-            "rows": _figures([_cost(trained, "clean-twin"), *clean.rows], task),
+            "key": key,
+            "config": task.config.model_dump(mode="json", exclude=_NOT_THE_TWINS if control is None else None),
+            "rows": _figures([_cost(trained, method), *clean.rows], task),
             "history": [asdict(epoch) for epoch in trained.history.epochs],
             "parts": clean.parts,
             "created": _now(),
@@ -190,7 +217,7 @@ def _twin(task: Task, store: Store, listener: Listener) -> tuple[nn.Module, Twin
         with store.writing(folder) as partial:
             task.save(trained.network, partial / WEIGHTS)
             (partial / "twin.json").write_text(to_json(document), encoding="utf-8")
-        record = store.find_twin(task.twin)
+        record = store.find_twin(key)
         assert record is not None
     return task.load(folder / WEIGHTS), record
 

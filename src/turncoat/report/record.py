@@ -130,6 +130,7 @@ class TrialRecord(_Part):
     poison: PoisonRecord | None = None
     environment: dict[Text, JsonValue] = {}
     twin: Text = ""
+    random_twin: Text = ""
     rows: Annotated[list[RowRecord], Field(max_length=1_000_000)] = []
     history: dict[Text, Annotated[list[EpochPoint], Field(max_length=100_000)] | None] = {}
     samples: Annotated[list[SampleRecord], Field(max_length=1000)] = []

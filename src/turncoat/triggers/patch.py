@@ -64,7 +64,8 @@ def _check_size(value: object) -> object:
     raise ValueError("expected pixels (3), [height, width] in pixels, or a share of the shorter side between 0 and 1 (0.1)")
 
 
-def _check_place(value: object) -> object:
+def check_place(value: object) -> object:
+    """A corner's name, or a row and a column as a tuple; for fields of type ``Corner | tuple[int, int]``."""
     at = _pair(value, least=0)
     if at or (isinstance(value, str) and value in get_args(Corner)):
         return at or value
@@ -78,7 +79,7 @@ class Patch(BaseModel, frozen=True, extra="forbid"):
     size: Annotated[int | float | tuple[int, int], BeforeValidator(_check_size)] = Field(
         default=3, description="pixels, [height, width] in pixels, or a share of the image's shorter side"
     )
-    place: Annotated[Corner | tuple[int, int], BeforeValidator(_check_place)] = Field(
+    place: Annotated[Corner | tuple[int, int], BeforeValidator(check_place)] = Field(
         default="bottom-right", description="a corner, center, or [row, column] of the patch's top left pixel"
     )
     margin: int = Field(default=1, ge=0, description="pixels between the patch and the corner's edges; else unused")
