@@ -33,6 +33,7 @@ demo: $(STAMP) ## BadNets on real 8x8 digits: a victim and its clean twin, three
 	@echo "      $(BIN)/turncoat study examples/study-digits-60.yaml                   60 trials, one table"
 	@echo "      $(BIN)/turncoat run examples/folder-badnets.yaml data.path=DIR        images of your own"
 	@echo "      $(BIN)/turncoat list attacks                                          what there is"
+	@echo "      $(BIN)/turncoat reproduce one-shot --fast                             published claims, judged"
 
 test: lint ## ruff, strict pyright, the quick tests
 	$(BIN)/python -m pytest -q -m "not real" -n $(WORKERS) --maxprocesses 8

@@ -12,6 +12,7 @@ from turncoat.component import Component, members
 from turncoat.data import Source
 from turncoat.models.base import Model
 from turncoat.oneshot.networks import Embedder, Head
+from turncoat.reproductions import Reproduction
 from turncoat.triggers.patterns import Pattern
 
 C = TypeVar("C", bound=Component)
@@ -42,7 +43,15 @@ def tables() -> dict[str, str]:
     attacks = (
         [_usage(one), one.summary(), one.threat_model, "clean" if one.clean_label else "false", one.paper] for one in _own(Attack)
     )
-    simple = {"goals": Goal, "patterns": Pattern, "datasets": Source, "models": Model, "networks": Embedder, "heads": Head}
+    simple: dict[str, type[Component]] = {
+        "goals": Goal,
+        "patterns": Pattern,
+        "datasets": Source,
+        "models": Model,
+        "networks": Embedder,
+        "heads": Head,
+        "reproductions": Reproduction,
+    }
     plain = {
         key: _table(["name", "what it is"], ([_usage(one), one.summary()] for one in _own(root))) for key, root in simple.items()
     }

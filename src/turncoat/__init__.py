@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from turncoat.experiment.weights import load_network as load_network
     from turncoat.models.base import Model as Model
     from turncoat.report import write_report as write_report
+    from turncoat.reproductions.base import Reproduction as Reproduction
+    from turncoat.reproductions.run import reproduce as reproduce
     from turncoat.train.settings import TrainSettings as TrainSettings
 
 __version__ = "0.1.0"
@@ -43,6 +45,7 @@ _HOME = {
     "ImageSet": "turncoat.data.imageset",
     "Model": "turncoat.models.base",
     "Poisoned": "turncoat.attacks.base",
+    "Reproduction": "turncoat.reproductions.base",
     "Source": "turncoat.data.source",
     "Splits": "turncoat.data.imageset",
     "TrainSettings": "turncoat.train.settings",
@@ -51,6 +54,7 @@ _HOME = {
     "collect_garbage": "turncoat.experiment.collect",
     "load": "turncoat.data.source",
     "load_network": "turncoat.experiment.weights",
+    "reproduce": "turncoat.reproductions.run",
     "results": "turncoat.experiment.table",
     "run": "turncoat.experiment.run",
     "study": "turncoat.experiment.study",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -19,7 +20,11 @@ def list_members(
     """The attacks, data sets, goals, models, or one-shot networks and heads there are, plug-ins included."""
     from turncoat.component import members
 
-    lines = [_describe(name, member) for name, member in members(_family(kind)).items()]
+    print_lines([_describe(name, member) for name, member in members(_family(kind)).items()], as_json)
+
+
+def print_lines(lines: Sequence[dict[str, str]], as_json: bool) -> None:
+    """A line a component, the same columns in each."""
     if as_json:
         import json
 

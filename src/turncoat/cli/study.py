@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from turncoat.experiment.study import Plan
+    from turncoat.experiment.study import Plan, StudyResult
 
 
 def study(
@@ -52,6 +52,11 @@ def study(
         page = write_report(out)
         if not as_json:
             typer.echo(f"report  {page}")
+    end(result)
+
+
+def end(result: StudyResult) -> None:
+    """Tell of trials that failed or diverged; then exit with 1."""
     for failure in result.failures:
         typer.echo(f"turncoat: failed: {failure.cell.label}: {failure.error} (see {failure.log})", err=True)
     for trial in result.diverged:

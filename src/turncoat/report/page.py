@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from turncoat.errors import TurncoatError
 from turncoat.report import oneshot_words, words
 from turncoat.report.cells import group
+from turncoat.report.claims import ClaimsRecord, read_claims
 from turncoat.report.numbers import amount, bounds, confidence, duration, label, percent, rate, setting, shorten
 from turncoat.report.oneshot_figures import method_key
 from turncoat.report.paper import paper_parts
@@ -24,7 +25,7 @@ NAME = "report.html"
 
 
 def write_report(store_dir: Path, out: Path | None = None) -> Path:
-    """Write the report of a store, or of one trial's folder, and return its path.
+    """Write the report of a store and its claims, or of one trial's folder, and return its path.
 
     The page is one file that asks the network for nothing; the same trials give the same bytes. ``out`` is the file to write,
     ``store_dir/report.html`` unless given; it is whole or not there. Raises `TurncoatError` naming the file that is not as
@@ -36,12 +37,12 @@ def write_report(store_dir: Path, out: Path | None = None) -> Path:
         raise TurncoatError(
             f"{path}: expected a file to write the report to, got a folder; name a file in it, like {path / NAME}"
         )
-    _write_whole(path, render(trials))
+    _write_whole(path, render(trials, read_claims(store_dir)))
     return path
 
 
-def render(trials: Sequence[Trial]) -> str:
-    """The page over these trials: of one configuration, or of a study."""
+def render(trials: Sequence[Trial], claims: Sequence[ClaimsRecord] = ()) -> str:
+    """The page over these trials: of one configuration, or of a study. claims: what was judged on them."""
     cells = group(trials)
     keys = telling_keys(cells)
     limits = Limits.of(len(cells))
@@ -52,7 +53,7 @@ def render(trials: Sequence[Trial]) -> str:
     ]
     study = None if single else Study(cells, sections, keys)
     template = _environment().get_template("report.html.j2")
-    return template.render(sections=sections, study=study, title="A study" if study else sections[0].title)
+    return template.render(sections=sections, study=study, claims=claims, title="A study" if study else sections[0].title)
 
 
 def _title(trial: Trial) -> str:

@@ -105,10 +105,10 @@ def read_trial(folder: Path) -> Trial:
     except OSError as error:
         raise TurncoatError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValidationError as error:
-        raise TurncoatError(f"{path}: {_first(error)}; run the trial again, or remove its folder") from None
+        raise TurncoatError(f"{path}: {first_mistake(error)}; run the trial again, or remove its folder") from None
 
 
-def _first(error: ValidationError) -> str:
+def first_mistake(error: ValidationError) -> str:
     """The first of pydantic's complaints, in one line."""
     found = error.errors(include_url=False)
     complaint = found[0]

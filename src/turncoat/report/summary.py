@@ -40,17 +40,21 @@ class Estimate:
     kind: Kind
 
 
-def t_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean and its 95% t bounds, for at least two values."""
+def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """Mean and its t bounds, for at least two values."""
     count = len(values)
     mean = math.fsum(values) / count
     variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
-    half = float(stdtrit(count - 1, 0.975)) * math.sqrt(variance / count)
+    half = float(stdtrit(count - 1, (1 + level) / 2)) * math.sqrt(variance / count)
     return mean, mean - half, mean + half
 
 
-def estimate(measured: Sequence[Measured], bounds: tuple[float, float] = (-math.inf, math.inf)) -> Estimate | None:
+def estimate(
+    measured: Sequence[Measured], bounds: tuple[float, float] = (-math.inf, math.inf), level: float = 0.95
+) -> Estimate | None:
     """One figure of all its seeds' values; ``bounds`` are those the figure itself cannot leave, (0, 1) for a share.
+
+    level: of the t interval; an interval that a single seed brought stays as it is.
 
     NaN values (nothing was counted) are left out; None where nothing is left.
     """
@@ -69,7 +73,7 @@ def estimate(measured: Sequence[Measured], bounds: tuple[float, float] = (-math.
         highs = [one.high for one in kept if one.high is not None]
         low, high = min(lows, default=values[0]), max(highs, default=values[0])
         return Estimate(values[0], low, high, len(kept), n, "equal seeds")
-    mean, low, high = t_interval(values)
+    mean, low, high = t_interval(values, level)
     return Estimate(mean, max(low, bounds[0]), min(high, bounds[1]), len(kept), n, "t")
 
 

@@ -1,0 +1,105 @@
+"""``turncoat reproduce NAME``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from turncoat.cli.listing import print_lines
+from turncoat.cli.study import end
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from turncoat.reproductions import Claim
+
+
+def reproduce(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Which one; `list` shows them.")],
+    *,
+    fast: Annotated[bool, typer.Option("--fast", help="A small stand-in that needs no data and takes minutes.")] = False,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="PATH", help="A local copy of the data set; else it is downloaded.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", metavar="K", min=1, help="K seeds, instead of as many as the claims need.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The store; what it has is read, not run.")] = Path(
+        "runs/reproduce"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array, an object a claim, and nothing else.")] = False,
+) -> None:
+    """Run a published experiment and judge what it claimed: a study, and a verdict on each statement.
+
+    Interrupted at any moment, give it again and it goes on. Exits with 0 when all trials ran, whatever the verdicts, and with 1
+    if a trial failed or diverged.
+    """
+    if name == "list":
+        _print_list(as_json)
+        return
+    from turncoat.cli.live import listening
+    from turncoat.reproductions.run import reproduce as run_reproduction
+
+    with listening() as (listener, announce):
+        result = run_reproduction(
+            name, fast=fast, data=data, seeds=seeds, out=out, report=False, listener=listener, announce=announce
+        )
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        typer.echo(json.dumps([asdict(claim) for claim in result.claims]))
+    else:
+        from turncoat.cli.tables import make_console
+
+        make_console().print(claims_table(result.claims))
+        for claim in result.claims:
+            if claim.note:
+                typer.echo(f"{claim.id}  {claim.note}")
+        read = sum(trial.cached for trial in result.trials)
+        typer.echo(f"trials  {len(result.trials)} in {out}, {read} of them read from the store")
+    if result.trials:
+        from turncoat.report import write_report
+
+        page = write_report(out)
+        if not as_json:
+            typer.echo(f"report  {page}")
+    end(result)
+
+
+def claims_table(claims: Sequence[Claim]) -> Table:
+    """A line a claim. Values are shares and ratios, not percent."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from turncoat.report.summary import Estimate
+    from turncoat.reproductions.claims import told
+
+    table = Table(box=box.SIMPLE_HEAD, show_lines=True)
+    for head in ("", "claim", "expected"):
+        table.add_column(head, no_wrap=not head)
+    table.add_column("found", justify="right", no_wrap=True)
+    table.add_column("seeds", justify="right")
+    table.add_column("verdict", no_wrap=True)
+    colours = {"holds": "green", "does not hold": "red", "not decided": "yellow"}
+    for claim in claims:
+        figure = None if claim.value is None else Estimate(claim.value, claim.low, claim.high, claim.seeds, claim.n, "none")
+        cells = map(escape, (claim.id, claim.statement, claim.expected, told(figure), str(claim.seeds)))
+        table.add_row(*cells, f"[{colours[claim.verdict]}]{claim.verdict}[/]")
+    return table
+
+
+def _print_list(as_json: bool) -> None:
+    from turncoat.component import members
+    from turncoat.reproductions import Reproduction
+
+    print_lines([{"name": name, "what it is": member.summary()} for name, member in members(Reproduction).items()], as_json)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("reproduce")(reproduce)
