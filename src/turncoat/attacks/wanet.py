@@ -48,6 +48,7 @@ class WaNet(Composed):
 
     def present(self, training: Trigger, x: Tensor, cover: Tensor, generator: torch.Generator) -> Tensor:
         assert isinstance(training, Warp)
-        shown = training(x)
+        shown = torch.empty_like(x)
+        shown[~cover] = training(x[~cover])
         shown[cover] = training.jittered(x[cover], generator)
         return shown

@@ -23,13 +23,12 @@ def smooth_field(grid: int, strength: float, size: tuple[int, int], generator: t
 
 def jitter(count: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
     """Displacements ``(count, H, W, 2)`` in pixels of ``size`` (H, W): each pixel's own, uniform to half a pixel either way."""
-    return _pixels(torch.rand(count, *size, 2, generator=generator) * 2 - 1, size)
+    return _pixels(torch.rand(count, *size, 2, generator=generator).sub_(0.5).mul_(2), size)
 
 
 def _pixels(field: Tensor, size: tuple[int, int]) -> Tensor:
-    """From ``1 / side`` of an image that reaches from -1 to 1 to pixels, along each side."""
-    steps = torch.tensor([(side - 1) / (2 * side) for side in reversed(size)])
-    return field * steps
+    """From ``1 / side`` of an image that reaches from -1 to 1 to pixels, along each side; in place."""
+    return field.mul_(torch.tensor([(side - 1) / (2 * side) for side in reversed(size)]))
 
 
 def warp(x: Tensor, field: Tensor) -> Tensor:
@@ -42,9 +41,10 @@ def warp(x: Tensor, field: Tensor) -> Tensor:
         torch.arange(height, device=x.device, dtype=x.dtype), torch.arange(width, device=x.device, dtype=x.dtype), indexing="ij"
     )
     last = torch.tensor([max(1, width - 1), max(1, height - 1)], device=x.device, dtype=x.dtype)
-    points = (torch.stack([columns, rows], dim=-1) + field.to(x)) * 2 / last - 1
+    still = torch.stack([columns, rows], dim=-1) * 2 / last - 1
+    points = torch.addcmul(still, field.to(x), 2 / last)
     taken = functional.grid_sample(x, points.expand(count, -1, -1, -1), padding_mode="border", align_corners=True)
-    return taken.clamp(0, 1)
+    return taken.clamp_(0, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,4 +59,4 @@ class Warp:
     def jittered(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """The same with each image's field disturbed pixel by pixel: the paper's noise mode."""
         height, width, _ = self.field.shape
-        return warp(x, self.field + jitter(len(x), (height, width), generator))
+        return warp(x, jitter(len(x), (height, width), generator).add_(self.field))
