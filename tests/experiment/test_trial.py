@@ -29,8 +29,8 @@ def test_a_trial_leaves_what_it_promises(finished: Path) -> None:
         assert {("evaluate", method, metric) for metric in ("ca", "asr", "ra")} <= found
         assert ("train", method, "peak_memory_mb") in found
         assert record["history"][method][0]["epoch"] == 1
-    assert {("poison", "trigger", metric) for metric in ("psnr", "ssim", "linf")} <= found
-    assert {("poison", "poison", "rate"), ("evaluate", "victim", "peak_memory_mb")} <= found
+    assert {("poison", "trigger", metric) for metric in ("psnr", "ssim", "linf", "changed")} <= found
+    assert {("poison", "poison", "rate"), ("poison", "poison", "relabelled"), ("evaluate", "victim", "peak_memory_mb")} <= found
     columns = {"seed", "stage", "method", "metric", "group", "value", "low", "high", "n", "seconds"}
     assert all(set(row) == columns for row in record["rows"])
     assert record["config"]["train"]["epochs"] == 0.5

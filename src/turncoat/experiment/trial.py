@@ -172,6 +172,7 @@ def _plant(task: Task, listener: Listener) -> tuple[FittedAttack, Poisoned, Figu
     seconds = time.perf_counter() - started
     rows = [
         Row("poison", "poison", "rate", poisoned.rate, n=len(poisoned.data), seconds=seconds),
+        Row("poison", "poison", "relabelled", poisoned.relabelled, n=len(poisoned.data)),
         *([] if poisoned.class_rate is None else [Row("poison", "poison", "class_rate", poisoned.class_rate)]),
         *([] if fitted.attack.threat_model == "training" else stealth(fitted, task.test, task.config.seed)),
         Row("poison", "poison", "peak_memory_mb", peak_memory_mb()),
