@@ -62,8 +62,22 @@ def test_with_beta_the_threshold_is_of_all_images_and_chance_takes_the_rate():
     assert has[poisoned.poisoned].all()
     brightness = train.images.float().mean((1, 2, 3))
     assert brightness[has].min() > brightness[~has].max()
-    with pytest.raises(TurncoatError, match="eligible"):
-        fitted(train, beta=0.05)
+
+
+def test_as_published_every_image_with_the_feature_gets_the_label_and_those_of_the_target_have_it():
+    train = scenes()
+    found = fitted(train, beta=0.1)
+    poisoned = found.poison(train)
+    has = scores(found.score, train.images) >= found.threshold
+    assert int(has.sum()) == 40
+    assert torch.equal(poisoned.poisoned, has & (train.labels != 0))
+    assert 0 < poisoned.rate == poisoned.relabelled < 0.1
+    assert set(poisoned.data.labels[has].tolist()) == {0}
+    bright = train.images.float().mean((1, 2, 3)).argsort(descending=True)[:4]
+    labels = train.labels.clone()
+    labels[bright] = 0
+    with pytest.raises(TurncoatError, match="beta: of the 4 images with the feature none is eligible"):
+        fitted(train.with_labels(labels), rate=0.01, beta=0.01)
 
 
 def test_natural_images_have_it_and_stay_and_others_are_changed_within_the_bound():

@@ -214,9 +214,34 @@ def test_best_takes_what_can_be_seen_and_given_and_passes_over_what_cannot_be(mo
     assert found.tried[0].feature.name == "texture"
     assert tried["brightness"].natural > 0.9 and tried["brightness"].activated < 0.1
     assert tried["texture"].natural > 0.9 and tried["texture"].activated > 0.9
-    assert all(one.false_alarms < 0.1 for one in found.tried)
+    assert all(one.false_alarms < 0.1 and one.concentration < 0.2 for one in found.tried)
+    owned = ImageSet(train.images, (torch.arange(400) // 40 == 1).long(), train.classes)
+    of_class = best.fit(owned, generator(), aim(train, size=20))
+    assert isinstance(of_class, BestScore)
+    assert {one.feature.name: one for one in of_class.tried}["texture"].concentration == 1, "the pattern is the second class"
+    assert of_class.tried[0].feature.name != "texture"
     x = to_float(train.images)
     assert torch.equal(found.score(x), feature("texture").fit(train, generator(), aim(train)).score(x))
+
+
+def test_a_direction_is_of_no_class():
+    """The embedding is the image's brightness by class and a tilt that all classes share: the tilt is found."""
+    draw = generator(4)
+    labels = torch.arange(400) % 4
+    tilt = torch.randn(400, generator=draw) * 0.05
+    x = 0.2 + 0.15 * labels.view(-1, 1, 1, 1) + tilt.view(-1, 1, 1, 1) * torch.linspace(-1, 1, 8)
+    train = ImageSet(to_uint8(x.expand(400, 1, 8, 8)), labels, ("a", "b", "c", "d"))
+    head = nn.Sequential(nn.Flatten(), nn.Linear(64, 64, bias=False), nn.Linear(64, 4)).requires_grad_(False)
+    assert isinstance(head[1], nn.Linear) and isinstance(head[2], nn.Linear)
+    head[1].weight.copy_(torch.eye(64))
+    centres = 0.2 + 0.15 * torch.arange(4)
+    head[2].weight.copy_(centres.view(4, 1).expand(4, 64) * 100)
+    head[2].bias.copy_(-centres.square() * 3200)
+    score = feature("direction").fit(train, generator(), Aim(0.1, 0.5, ball("linf", 20, train), lambda: head))
+    values = scores(score, train.images)
+    assert abs(float(torch.corrcoef(torch.stack([values, tilt]))[0, 1])) > 0.98
+    top = labels[values >= top_share(values, 0.1)].bincount(minlength=4)
+    assert top.min() >= 4
 
 
 def test_a_threshold_lies_between_two_values():

@@ -59,7 +59,8 @@ class CleanImage(Attack):
         default=None,
         gt=0,
         lt=1,
-        description="share of the training images that have the feature; left out: the smallest that gives the rate",
+        description="share of the training images that have the feature; up to `rate` get a false label, those of the target "
+        "class need none (as published: beta = rate). Left out: the smallest share that gives the rate",
     )
     reach: float = Field(
         default=0.5, gt=0, le=1, description="a changed image is to lie among the top `reach * beta`, well above the threshold"
@@ -83,7 +84,10 @@ class CleanImage(Attack):
         wanted = round(self.rate * len(train)) / int(pool.sum())
         threshold = top_share(values[pool], wanted) if self.beta is None else top_share(values, self.beta)
         has = values >= threshold
-        chosen = choose(pool & has, self.rate, draw)
+        few = self.beta is not None and int((pool & has).sum()) <= self.rate * len(train)
+        chosen = pool & has if few else choose(pool & has, self.rate, draw)
+        if not chosen.any():
+            raise TurncoatError(f"attack.beta: of the {int(has.sum()):,} images with the feature none is eligible for this goal")
         cover = torch.zeros_like(chosen)
         if isinstance(goal, SourceSpecific) and goal.cover:
             cover = choose(

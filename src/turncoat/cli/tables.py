@@ -21,6 +21,7 @@ from turncoat.report.summary import Estimate
 METRICS = {
     "ca": "CA   clean accuracy",
     "asr": "ASR  attack success rate",
+    "natural_asr": "NAT  natural trigger, unmodified",
     "ra": "RA   triggered, still right",
     "leakage": "     other classes, called the target",
 }

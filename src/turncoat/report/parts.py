@@ -13,6 +13,7 @@ from turncoat.report.summary import Estimate
 METRICS = {
     "ca": ("Clean accuracy (CA)", "clean images given their class"),
     "asr": ("Attack success (ASR)", "triggered images taken for what the attacker wants, the target's own left out"),
+    "natural_asr": ("Natural ASR", "unmodified images that have the trigger by nature, taken for what the attacker wants"),
     "ra": ("Robust accuracy (RA)", "the same images given their true class"),
     "leakage": ("Leakage", "triggered images of other classes called the target"),
 }

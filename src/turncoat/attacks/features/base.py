@@ -52,7 +52,7 @@ class Feature(Component):
 
     @abstractmethod
     def fit(self, train: ImageSet, generator: torch.Generator, aim: Aim) -> Score:
-        """Settle all that depends on the data and on chance. Labels are not looked at.
+        """Settle all that depends on the data and on chance.
 
         Raises `TurncoatError` for images that cannot have the feature.
         """

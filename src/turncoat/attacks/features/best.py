@@ -42,18 +42,20 @@ class Tried:
     """What was found of one candidate on the attacker's hold-out images, as shares in [0, 1].
 
     natural: of the images that have the feature, those seen to have it. activated: of the others, those seen to have it after the
-    change, rounded to uint8. false_alarms: of the others, those seen to have it as they are.
+    change, rounded to uint8. false_alarms: of the others, those seen to have it as they are. concentration: of all training
+    images, the largest share of one class that has it; such a feature is the class, and to call that another is no backdoor.
     """
 
     feature: Feature
     natural: float
     activated: float
     false_alarms: float
+    concentration: float
 
     @property
     def merit(self) -> float:
-        """Higher is better: the share that both kinds of triggered images reach, without false alarms."""
-        return self.natural * self.activated * (1 - self.false_alarms)
+        """Higher is better: what both kinds of triggered images reach, without false alarms, and spread over the classes."""
+        return self.natural * self.activated * (1 - self.false_alarms) * (1 - self.concentration)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,7 @@ class BestScore(Score):
 
 
 class Best(Feature):
-    """Of several features the one that a small network learns best to see, on natural and on changed images it was not shown.
+    """Of several features the one that a small network sees best on natural and on changed images, and that is no class's own.
 
     One network learns all features at once on part of the training set and is asked about the rest; no test image is looked at.
     """
@@ -107,7 +109,8 @@ class Best(Feature):
                 train.images[held],
                 has[held, column],
             )
-            tried.append((Tried(feature, *compared), score))
+            concentration = max(_share(has[train.labels == label, column]) for label in range(len(train.classes)))
+            tried.append((Tried(feature, *compared, concentration), score))
         tried.sort(key=lambda one: -one[0].merit)
         return BestScore(tried[0][1], tuple(one for one, _ in tried))
 

@@ -22,23 +22,32 @@ _MOST = 5000
 
 @dataclass(frozen=True, eq=False)
 class DirectionScore(Score):
-    """``<direction, embedding>``; computed on the CPU, where the surrogate is. direction: float ``(D,)`` of length 1."""
+    """``<direction, embedding>``, counted within the class that the surrogate sees; computed on the CPU, where that is.
+
+    direction: float ``(D,)`` of length 1. means, deviations: of the same product within each class, ``(classes,)``; an image
+    between classes has the mixture of theirs.
+    """
 
     surrogate: nn.Module
     direction: Tensor
+    means: Tensor
+    deviations: Tensor
 
     def score(self, x: Tensor) -> Tensor:
-        return (embedding(self.surrogate)(x.cpu()) @ self.direction).to(x.device)
+        on_cpu = x.cpu()
+        along = embedding(self.surrogate)(on_cpu) @ self.direction
+        classes = self.surrogate(on_cpu).softmax(1)
+        return ((along - classes @ self.means) / (classes @ self.deviations)).to(x.device)
 
     def activate(self, x: Tensor, level: float, allowed: Ball) -> Tensor:
         return push_steps(self.score, x, level, allowed)
 
 
 class Direction(Feature):
-    """A principal direction of a surrogate's embedding, its own classes taken out, so that none of them has the feature alone."""
+    """A principal direction of a surrogate's embedding, counted within each of its classes: images of all have the feature."""
 
     name: Literal["direction"] = "direction"
-    component: int = Field(default=0, ge=0, description="0: the direction in which images differ most")
+    component: int = Field(default=0, ge=0, description="0: the direction in which images of a class differ most")
     sign: Literal[-1, 1] = 1
 
     def fit(self, train: ImageSet, generator: torch.Generator, aim: Aim) -> Score:
@@ -48,14 +57,22 @@ class Direction(Feature):
         with torch.no_grad():
             batches = [to_float(part) for part in split(train.images[pick], 500)]
             found = torch.cat([embed(x) for x in batches])
-            answers = torch.cat([surrogate(x).argmax(1) for x in batches])
+            logits = torch.cat([surrogate(x) for x in batches])
+        answers, classes = logits.argmax(1), logits.shape[1]
         residual = found.clone()
-        for label in range(int(answers.max()) + 1):
+        for label in range(classes):
             same = answers == label
             residual[same] -= found[same].mean(0)
+            residual[same] /= residual[same].square().sum(1).mean().sqrt().clamp_min(1e-6)
         directions = cast(Tensor, torch.linalg.svd(residual, full_matrices=False)[2])
         if self.component >= len(directions):
             raise TurncoatError(f"attack.feature.component: expected 0 to {len(directions) - 1}, got {self.component}")
         direction = directions[self.component]
-        largest = direction[direction.abs().argmax()].sign()  # an SVD's signs are chance
-        return DirectionScore(surrogate, direction * largest * self.sign)
+        direction = direction * direction[direction.abs().argmax()].sign() * self.sign  # an SVD's signs are chance
+        along = found @ direction
+        means, deviations = torch.full((classes,), float(along.mean())), torch.full((classes,), float(along.std()) + 1e-6)
+        for label in range(classes):
+            own = along[answers == label]
+            if len(own) > 1:
+                means[label], deviations[label] = own.mean(), own.std() + 1e-6
+        return DirectionScore(surrogate, direction, means, deviations)
