@@ -31,7 +31,11 @@ GOALS: dict[str, Any] = {
 SHAPES = [(1, 8, 8), (3, 8, 8), (3, 12, 20), (1, 28, 28)]
 RATE = 0.1
 
-DRAWS: dict[str, str] = {}
+DRAWS: dict[str, str] = {
+    "ban": "the noise that the generator is given, and the place",
+    "c-ban": "the noise that the generator is given, and the place",
+    "random-backdoor": "the patch and its place",
+}
 """Attacks whose ``trigger`` draws from its generator, and what."""
 OTHER_IN_TRAINING: dict[str, str] = {
     "adaptive-blend": "random pieces in training, the whole at test time",

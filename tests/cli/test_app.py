@@ -35,7 +35,7 @@ def test_the_module_runs_and_tells_its_version() -> None:
     assert found.stdout == f"turncoat {turncoat.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["run", "study", "reproduce", "results", "report", "poison", "data", "list", "gc"])
+@pytest.mark.parametrize("command", ["run", "study", "reproduce", "results", "report", "poison", "trigger", "data", "list", "gc"])
 def test_every_command_has_help(command: str) -> None:
     found = runner.invoke(app, [command, "--help"])
     assert found.exit_code == 0

@@ -78,6 +78,12 @@ class Attack(Component):
     @field_validator("goal")
     @classmethod
     def _reachable(cls, goal: Goal) -> Goal:
+        if goal.told_by_trigger and type(goal) not in cls.goals:
+            raise PydanticCustomError(
+                "one_trigger",
+                "'{goal}' is for attacks whose triggers differ by target; those of '{attack}' do not",
+                {"attack": cls.model_fields["name"].default, "goal": goal.name},
+            )
         if not isinstance(goal, cls.goals):
             raise PydanticCustomError(
                 "unreachable_goal",

@@ -60,6 +60,8 @@ def write_poisoned(data: Splits, attack: Attack, out: Path, seed: int = 0, progr
     folders = [folder_name(name) for name in data.train.classes]
     fitted = attack.fit(data.train, generator(seed, "poison"))
     poisoned = fitted.poison(data.train)
+    if not poisoned.poisoned.any():
+        raise TurncoatError(f"{attack.name}: takes part in the training and poisons no stored image; plant it with turncoat run")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))

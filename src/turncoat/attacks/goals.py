@@ -26,6 +26,8 @@ class Goal(Component):
 
     family: ClassVar[str] = "attacks"
     default: ClassVar[str | None] = "all-to-one"
+    told_by_trigger: ClassVar[bool] = False
+    """Whether the trigger alone tells the target, so that only attacks that name this goal can reach it."""
 
     def resolve(self, data: ImageSet) -> Goal:
         """The same goal with class names turned into indices; refuses classes that the data do not have."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -53,6 +56,29 @@ def write_pngs(root: Path, files: Sequence[str], images: Tensor, progress: Progr
             progress(what, min(done * step, len(files)), len(files))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def whole_folder(out: Path) -> Generator[Path]:
+    """A folder to fill, which becomes ``out`` when the block ends, and is removed if it raises.
+
+    Raises `TurncoatError` where ``out`` is there already and not empty, and where the disk refuses.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise TurncoatError(f"{shown(out)}: is there already; name a new folder with --out, or remove this one")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+        try:
+            (partial / "new").mkdir()
+            yield partial / "new"
+            if out.exists():
+                out.rmdir()
+            (partial / "new").rename(out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise TurncoatError(f"{shown(out)}: could not be written: {error.strerror or error}") from error
 
 
 def _write_part(root: Path, files: Sequence[str], images: Tensor) -> None:

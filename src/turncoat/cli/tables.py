@@ -69,6 +69,7 @@ def trial_table(cell: Cell) -> Table:
     record = cell.first.record
     clean = record.attack.name == "none"
     poison = f"{words.rate(record.poison.rate)} poisoned" if record.poison else ""
+    poison = "trained by the attacker" if words.trained_by_attacker(cell) else poison
     attack = "no attack" if clean else f"{record.attack.name} ({record.attack.goal})"
     title = ", ".join(filter(None, (f"{attack} on {record.data.name}", record.model, poison)))
     table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")

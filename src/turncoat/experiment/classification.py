@@ -14,6 +14,7 @@ from turncoat.attacks.base import FittedAttack, Poisoned
 from turncoat.data.imageset import ImageSet, Splits
 from turncoat.evaluate.rows import Row
 from turncoat.evaluate.samples import collect_samples
+from turncoat.evaluate.targets import evaluate_targets
 from turncoat.evaluate.victim import evaluate_attack, evaluate_clean
 from turncoat.experiment.config import TrialConfig
 from turncoat.experiment.listener import Listener
@@ -85,6 +86,8 @@ class Classification(Task):
         seed, placement = self.config.seed, self.placement
         rows = evaluate_attack(victim, self.test, fitted, seed, placement, method="victim")
         rows += evaluate_attack(twin, self.test, fitted, seed, placement, method="clean-twin")
+        for network, method in ((victim, "victim"), (twin, "clean-twin")):
+            rows += evaluate_targets(network, self.test, fitted, seed, placement, method=method)
         samples = collect_samples(fitted, self.test, victim, twin, seed=seed, placement=placement)
         return Measured(rows, samples=samples.records, arrays=samples.images)
 

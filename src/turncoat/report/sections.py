@@ -33,6 +33,7 @@ class Section:
         self.verdict = words.verdict(cell) if cell.done else "diverged"
         self.finding = words.finding(cell)
         self.basis = words.basis(cell)
+        self.trained_by_attacker = words.trained_by_attacker(cell)
         self.diverged = words.diverged(cell) if cell.done else ""
         self.oneshot = OneShotSection(cell, identity, limits) if cell.is_one_shot and cell.done else None
         self.metrics = oneshot_words.metrics(cell) if cell.is_one_shot else METRICS
@@ -91,6 +92,12 @@ class Section:
     @cached_property
     def classes(self) -> list[tuple[str, list[Estimate | None]]]:
         return [(name, [self.cell.share(*column, name) for column in self.class_columns]) for name in self._shown_classes]
+
+    @cached_property
+    def targets(self) -> list[tuple[str, list[Estimate | None]]]:
+        """ASR towards each target class, for attacks whose trigger tells the target; none for others."""
+        reached = [(name, [self.cell.share(method, "asr", f"to {name}") for method in METHODS]) for name in self._shown_classes]
+        return [one for one in reached if any(estimate is not None for estimate in one[1])]
 
     @cached_property
     def classes_left_out(self) -> int:

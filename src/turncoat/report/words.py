@@ -44,6 +44,12 @@ def _subject(cell: Cell) -> str:
     return f"triggered test images of '{shorten(source)}'" if source is not None else "triggered test images"
 
 
+def trained_by_attacker(cell: Cell) -> bool:
+    """Whether the poison was in the training alone, and no stored image was changed."""
+    record = cell.first.record
+    return record.attack.threat_model == "training" and record.poison is not None and record.poison.poisoned == 0
+
+
 def headline(cell: Cell) -> str:
     """The finding in two sentences, computed from the figures."""
     asr, twin = cell.share("victim", "asr"), cell.share("clean-twin", "asr")
@@ -57,7 +63,7 @@ def headline(cell: Cell) -> str:
     if cell.is_one_shot:
         return oneshot_words.headline(cell)
     opening = f"With {rate(poison.rate)} of the training images poisoned, " if poison is not None else ""
-    if cell.first.record.attack.threat_model == "training":
+    if trained_by_attacker(cell):
         opening = "With a victim that the attacker trained, "
     text = f"{opening}{with_bounds(asr)} of {_subject(cell)} are called {target(cell)}"
     text += f"; the clean twin does so for {with_bounds(twin)}." if twin is not None else "; there is no clean twin to compare."
