@@ -49,7 +49,7 @@ class Poisoned:
     @property
     def class_rate(self) -> float | None:
         """Share of the target class that is poisoned, for clean labels; None where labels are false or classes several."""
-        classes = self.true_labels[self.poisoned].unique()
+        classes: Tensor = self.true_labels[self.poisoned].unique()
         if self.relabelled or len(classes) != 1:
             return None
         return int(self.poisoned.sum()) / int((self.true_labels == classes).sum())
