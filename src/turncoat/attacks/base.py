@@ -49,10 +49,10 @@ class Poisoned:
     @property
     def class_rate(self) -> float | None:
         """Share of the target class that is poisoned, for clean labels; None where labels are false or classes several."""
-        classes: Tensor = self.true_labels[self.poisoned].unique()
+        classes = set(self.true_labels[self.poisoned].tolist())
         if self.relabelled or len(classes) != 1:
             return None
-        return int(self.poisoned.sum()) / int((self.true_labels == classes).sum())
+        return int(self.poisoned.sum()) / int((self.true_labels == classes.pop()).sum())
 
     @property
     def relabelled(self) -> float:
