@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import Field, field_validator
@@ -49,7 +49,7 @@ class Poisoned:
     @property
     def class_rate(self) -> float | None:
         """Share of the target class that is poisoned, for clean labels; None where labels are false or classes several."""
-        classes = set(self.true_labels[self.poisoned].tolist())
+        classes = set(cast("list[int]", self.true_labels[self.poisoned].tolist()))
         if self.relabelled or len(classes) != 1:
             return None
         return int(self.poisoned.sum()) / int((self.true_labels == classes.pop()).sum())
