@@ -248,7 +248,7 @@ def test_written_whole_or_not_at_all(make: Make, monkeypatch: pytest.MonkeyPatch
             write_report(store)
     assert (store / "report.html").read_bytes() == before
     assert sorted(path.name for path in store.iterdir()) == ["report.html", "trials"]
-    monkeypatch.setattr(page_module, "render", lambda trials: 1 / 0)
+    monkeypatch.setattr(page_module, "render", lambda trials, claims: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_report(store)
     assert sorted(path.name for path in store.iterdir()) == ["report.html", "trials"]
