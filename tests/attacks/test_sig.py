@@ -97,3 +97,11 @@ def test_a_signal_that_changes_nothing_is_refused(settings: dict[str, Any], line
 def test_an_amplitude_that_clips_everything_is_refused():
     with pytest.raises(ValidationError, match="less than or equal to 255"):
         sig(amplitude=300)
+
+
+def test_false_labels_have_no_share_of_a_target_class():
+    train = flat()
+    goal = {"name": "source-specific", "source": 1, "target": 2, "cover": 0}
+    poisoned = Attack.parse({"name": "badnets", "rate": 0.05, "goal": goal, "patch": {"size": 1}}).fit(train, draw()).poison(train)
+    assert set(train.labels[poisoned.poisoned].tolist()) == {1}
+    assert poisoned.class_rate is None

@@ -20,6 +20,7 @@ TRIALS = sorted(set(EXAMPLES.glob("*.yaml")) - set(STUDIES))
 
 def test_every_example_that_was_promised_is_there() -> None:
     promised = {"digits-badnets", "digits-all-to-all", "study-digits-60", "cifar10-badnets", "cifar10-blended", "folder-badnets"}
+    promised |= {"digits-sig", "cifar10-sig", "cifar10-wanet", "cifar10-adaptive-blend"}
     assert promised <= {path.stem for path in TRIALS + STUDIES}
 
 
@@ -89,3 +90,10 @@ def test_all_to_all_on_digits_runs_as_it_is(place: Path) -> None:
     assert found["victim", "ca"] > 0.9
     assert found["victim", "asr"] > 0.5
     assert found["clean-twin", "asr"] < 0.1
+
+
+def test_sig_on_digits_runs_as_it_is(place: Path) -> None:
+    found = figures(given(place, "-m", "turncoat", "run", "examples/digits-sig.yaml", "--json"))
+    assert found["victim", "ca"] > 0.9
+    assert found["victim", "asr"] > 0.8
+    assert found["victim", "asr"] > found["clean-twin", "asr"] + 0.5
