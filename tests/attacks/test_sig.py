@@ -102,6 +102,7 @@ def test_an_amplitude_that_clips_everything_is_refused():
 def test_false_labels_have_no_share_of_a_target_class():
     train = flat()
     goal = {"name": "source-specific", "source": 1, "target": 2, "cover": 0}
-    poisoned = Attack.parse({"name": "badnets", "rate": 0.05, "goal": goal, "patch": {"size": 1}}).fit(train, draw()).poison(train)
+    attack = Attack.parse({"name": "badnets", "rate": 0.05, "goal": goal, "patch": {"size": 1}})
+    poisoned = attack.fit(train, draw()).poison(train)
     assert set(train.labels[poisoned.poisoned].tolist()) == {1}
     assert poisoned.class_rate is None
