@@ -64,6 +64,7 @@ def test_the_record_says_that_nothing_stored_was_poisoned(trial: Trial, store: P
     page = write_report(store).read_text()
     assert "the class that the attacker chose" in page
     assert "With 0% of the training images poisoned" not in page
+    assert "By target" in page
 
 
 def made(folder: Path, kind: str) -> Tensor:
