@@ -60,7 +60,8 @@ def _title(trial: Trial) -> str:
     record = trial.record
     model = f", {shorten(record.model)}" if record.model else ""
     kind = ", one-shot" if record.task == "one-shot" else ""
-    return f"{shorten(record.attack.name)} on {shorten(record.data.name)}{kind}{model}"
+    attack = "Clean network" if record.attack.name == "none" else shorten(record.attack.name)
+    return f"{attack} on {shorten(record.data.name)}{kind}{model}"
 
 
 def _environment() -> Environment:

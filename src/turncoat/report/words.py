@@ -57,7 +57,8 @@ def headline(cell: Cell) -> str:
     if asr is None and cell.done and cell.first.record.attack.name == "none":
         clean = cell.share("victim", "ca")
         what = oneshot_words.accuracy_name(cell) if cell.is_one_shot else "Clean accuracy"
-        return "A clean network: nothing was poisoned." + (f" {what} {with_bounds(clean)}." if clean is not None else "")
+        figure = f" {what} {with_bounds(clean)}." if clean is not None else ""
+        return f"A clean network: nothing was poisoned.{figure} It stands below where a victim would, without a twin."
     if asr is None:
         return f"No figure: {diverged(cell)}" if cell.diverged else "No attack success was measured."
     if cell.is_one_shot:
