@@ -16,9 +16,10 @@ NOISE = 100
 class PatchGenerator(nn.Module):
     """Noise to 64 features, a one-hot target to 64 more, then layers of 128 and 128, and a sigmoid a pixel.
 
-    shape: (C, h, w) of the patch. classes: how many targets it tells apart; 0 makes patches that know no target (BaN). Starts
-    with patches that differ much by noise and target (ours): those of torch's own weights are all one grey, which a victim
-    learns to ignore before the generator can tell targets apart.
+    shape: (C, h, w) of the patch. classes: how many targets it tells apart; 0 makes patches that know no target (BaN).
+
+    One that tells targets apart starts with patches that differ much (ours): those of torch's own weights are all one grey, which
+    a victim learns to ignore first. One that does not keeps these weights: there only the place tells, and noise hides it.
     """
 
     def __init__(self, shape: Shape, classes: int = 0) -> None:
@@ -32,11 +33,11 @@ class PatchGenerator(nn.Module):
             *(nn.Linear(128, 128), nn.ReLU()),
             *(nn.Linear(128, channels * height * width), nn.Sigmoid()),
         )
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.kaiming_normal_(layer.weight)
-                nn.init.zeros_(layer.bias)
         if self.of_target is not None:
+            for layer in self.modules():
+                if isinstance(layer, nn.Linear):
+                    nn.init.kaiming_normal_(layer.weight)
+                    nn.init.zeros_(layer.bias)
             nn.init.normal_(self.of_target.weight)  # one input of it is 1, the others 0
 
     def forward(self, noise: Tensor, targets: Tensor) -> Tensor:
