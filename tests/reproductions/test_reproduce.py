@@ -130,7 +130,7 @@ def test_list() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "'nothing' is not a known reproduction; there are: one-shot"),
+        (["nothing"], "'nothing' is not a known reproduction; there are: clean-image, "),
         (["one-shot", "--fast", "--data", "x"], "give data or fast, not both"),
         (["one-shot", "--seeds", "0"], "--seeds"),
     ],

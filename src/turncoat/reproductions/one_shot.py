@@ -10,7 +10,6 @@ from pydantic import model_validator
 from turncoat.experiment.config import lay_over, parse_config
 from turncoat.experiment.grid import Cell as StudyCell
 from turncoat.oneshot.plan import group
-from turncoat.report.cells import Cell
 from turncoat.report.read import Trial
 from turncoat.reproductions.base import Reproduction
 from turncoat.reproductions.claims import (
@@ -26,6 +25,7 @@ from turncoat.reproductions.claims import (
     share,
     told,
 )
+from turncoat.reproductions.figures import Figures
 
 WAYS = (5, 9, 19, 29, 39, 49, 59)
 """N of the claims over many N."""
@@ -84,22 +84,15 @@ class OneShotBackdoor(Reproduction):
         return [_s1(evade), _s2(evade), _s3(evade), _s4(evade), _s5(original), _s6(evade)]
 
 
-class _Figures:
-    """The finished trials of one goal, and their figures by seed."""
+class _Figures(Figures):
+    """The finished trials of one goal."""
 
     def __init__(self, trials: Sequence[Trial], goal: str) -> None:
-        done = (trial for trial in trials if trial.record.status == "done" and trial.record.attack.goal == goal)
-        self._cell = Cell(tuple(sorted(done, key=lambda trial: trial.record.seed)), (), 0)
-
-    def __call__(self, method: str, metric: str, name: str = "") -> Seeds:
-        return self._cell.by_seed(method, metric, name)
+        super().__init__(trial for trial in trials if trial.record.attack.goal == goal)
 
     def accuracy(self, method: str, ways: int) -> Seeds:
         """1-shot, classes of all alphabets."""
         return self(method, "oneshot", group("unstructured", ways, 1))
-
-    def told(self, method: str, metric: str, name: str = "") -> str:
-        return told(self._cell.share(method, metric, name))
 
 
 def _s1(evade: _Figures) -> Claim:
