@@ -19,7 +19,7 @@ from turncoat.cli import app
 from turncoat.component import members
 from turncoat.data.imageset import ImageSet
 from turncoat.errors import TurncoatError
-from turncoat.experiment import classification
+from turncoat.experiment import task
 from turncoat.experiment.config import parse_config
 from turncoat.triggers.addition import left
 
@@ -32,7 +32,7 @@ def nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     def train(*_: Any, **__: Any) -> None:
         raise AssertionError("a training was started")
 
-    monkeypatch.setattr(classification, "train", train)
+    monkeypatch.setattr(task, "train", train)
     monkeypatch.setattr(surrogate, "train", train)
 
 

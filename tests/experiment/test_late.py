@@ -11,7 +11,7 @@ from experiment_helpers import document
 from pydantic import ValidationError
 
 from turncoat import run
-from turncoat.experiment import classification, oneshot
+from turncoat.experiment import task
 from turncoat.experiment.config import lay_over, parse_config
 from turncoat.experiment.key import trial_key, twin_key
 from turncoat.experiment.store import WEIGHTS
@@ -46,14 +46,14 @@ def test_early_and_late_are_two_trials_with_one_twin(quick: dict[str, Any]) -> N
 def test_a_late_victim_starts_as_the_twin(quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     starts: list[dict[str, torch.Tensor]] = []
     epochs: list[float] = []
-    original = classification.train
+    original = task.train
 
     def spy(network: Any, data: Any, settings: TrainSettings, *args: Any, **named: Any) -> Any:
         starts.append({name: value.clone() for name, value in network.state_dict().items()})
         epochs.append(settings.epochs)
         return original(network, data, settings, *args, **named)
 
-    monkeypatch.setattr(classification, "train", spy)
+    monkeypatch.setattr(task, "train", spy)
     late = ["train.start=twin", "train.late.epochs=0.5", "keep_models=all"]
     (trial,) = run(quick, late, out=tmp_path, report=False)
     twin = tmp_path / "twins" / document(tmp_path, trial.record.key)["twin"] / WEIGHTS
@@ -73,7 +73,7 @@ def test_a_late_victim_starts_as_the_twin(quick: dict[str, Any], tmp_path: Path,
 
 def test_a_late_siamese_network_starts_as_the_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     starts: list[torch.Tensor] = []
-    original = oneshot.train
+    original = task.train
 
     def spy(network: Any, *args: Any, **named: Any) -> Any:
         starts.append(torch.cat([value.flatten() for value in network.parameters()]).detach().clone())
@@ -81,7 +81,7 @@ def test_a_late_siamese_network_starts_as_the_twin(tmp_path: Path, monkeypatch: 
         starts.append(torch.cat([value.flatten() for value in network.parameters()]).detach().clone())
         return result
 
-    monkeypatch.setattr(oneshot, "train", spy)
+    monkeypatch.setattr(task, "train", spy)
     given: dict[str, Any] = {
         "task": "one-shot",
         "data": {"name": "glyphs", "alphabets": 4, "evaluation": 2, "characters": 8, "drawers": 6},

@@ -15,6 +15,7 @@ from experiment_helpers import Trained, document, metric_rows
 from quick_trial import QUICK
 
 from turncoat import TurncoatError, study
+from turncoat.experiment import grouped
 from turncoat.experiment import together as rule
 from turncoat.experiment.executors import Workers
 from turncoat.experiment.listener import Listener
@@ -181,17 +182,17 @@ def test_groups_are_of_sixteen_at_most(path: Path) -> None:
 def test_one_that_diverges_is_told_for_itself(path: Path, tmp_path: Path, whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
     store, first, _ = whole
     victims: list[int] = []
-    make = rule.make_victim
+    make = grouped.victim_of
 
-    def make_second_badly(*given: Any) -> torch.nn.Module:
-        network = make(*given)
+    def make_second_badly(*given: Any) -> Any:
+        victim = make(*given)
         victims.append(1)
         if len(victims) == 2:
             with torch.no_grad():
-                next(network.parameters()).fill_(torch.nan)
-        return network
+                next(victim.network.parameters()).fill_(torch.nan)
+        return victim
 
-    monkeypatch.setattr(rule, "make_victim", make_second_badly)
+    monkeypatch.setattr(grouped, "victim_of", make_second_badly)
     result = study(path, out=tmp_path, together="auto", report=False)
     assert [trial.record.status for trial in result.trials] == ["done", "diverged", "done", "done"]
     assert (result.trials[1].record.error or "").startswith("victim: training diverged")
@@ -200,7 +201,7 @@ def test_one_that_diverges_is_told_for_itself(path: Path, tmp_path: Path, whole:
         assert rows(tmp_path, keys(result)[at]) == rows(store, keys(first)[at])
 
 
-@pytest.mark.parametrize("stage", ["together.make_victim", "grouped.run_attack"])
+@pytest.mark.parametrize("stage", ["grouped.victim_of", "grouped.run_attack"])
 def test_one_that_fails_is_told_for_itself(
     path: Path, tmp_path: Path, whole: Whole, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -12,19 +11,16 @@ import torch
 from torch import nn
 
 from turncoat.attacks.base import FittedAttack, Poisoned
-from turncoat.data.imageset import ImageSet, Splits
+from turncoat.data.imageset import ImageSet, LabelledImages, Splits
 from turncoat.evaluate.rows import Row
 from turncoat.evaluate.samples import collect_samples
 from turncoat.evaluate.targets import evaluate_targets
 from turncoat.evaluate.victim import evaluate_attack, evaluate_clean
 from turncoat.experiment.config import TrialConfig
-from turncoat.experiment.listener import Listener
-from turncoat.experiment.task import Measured, Trained, TriggerTask
+from turncoat.experiment.task import Lesson, Measured, TriggerTask
 from turncoat.experiment.weights import load_into, save_network
 from turncoat.models.base import make_victim
 from turncoat.seeds import seed_for
-from turncoat.train.engine import train
-from turncoat.train.hooks import Hook
 from turncoat.train.regularisers.base import join
 
 
@@ -63,31 +59,12 @@ class Classification(TriggerTask):
             seed=self.config.seed,
         )
 
-    def train(
-        self,
-        poisoned: Poisoned | None,
-        what: str,
-        listener: Listener,
-        hooks: Sequence[Hook] = (),
-        *,
-        start: nn.Module | None = None,
-    ) -> Trained:
-        config, data = self.config, self.clean if poisoned is None else poisoned.data
-        if start is None:
-            network, settings = make_victim(config.model, data, seed_for(config.seed, "init")), config.train
-        else:
-            network, settings = copy.deepcopy(start), config.train.trained_on()
-        history = train(
-            network,
-            data,
-            settings,
-            config.seed,
-            self.placement,
-            hooks=hooks,
-            watch=lambda record: listener.epoch(what, record),
-            progress=listener.named(what),
-        )
-        return Trained(network, history)
+    def new_network(self, data: LabelledImages) -> nn.Module:
+        return make_victim(self.config.model, data, seed_for(self.config.seed, "init"))
+
+    def lesson(self, network: nn.Module, poisoned: Poisoned | None) -> Lesson:
+        del network
+        return Lesson(self.clean if poisoned is None else poisoned.data)
 
     def measure_clean(self, network: nn.Module, method: str) -> Measured:
         return Measured(evaluate_clean(network, self.test, self.placement, method=method))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -12,19 +11,17 @@ from torch import nn
 
 from turncoat.attacks.control import random_label_flips
 from turncoat.attacks.labels import FalseLabels, FittedLabelAttack
+from turncoat.data.imageset import LabelledImages
 from turncoat.data.multilabel import MultiLabelSet, MultiLabelSplits
 from turncoat.errors import TurncoatError
 from turncoat.evaluate.rows import Row
 from turncoat.experiment.config import MultiLabelConfig
-from turncoat.experiment.listener import Listener
-from turncoat.experiment.task import Measured, Parts, TaskOf, Trained
+from turncoat.experiment.task import Lesson, Measured, Parts, TaskOf
 from turncoat.experiment.weights import load_into, save_network
 from turncoat.models.base import make_victim
 from turncoat.multilabel.measure import measure_attack, measure_clean
 from turncoat.multilabel.samples import collect_bearing
 from turncoat.seeds import generator, seed_for
-from turncoat.train.engine import train
-from turncoat.train.hooks import Hook
 
 
 @dataclass(frozen=True)
@@ -71,32 +68,13 @@ class MultiLabel(TaskOf[FittedLabelAttack, FalseLabels]):
     def check_network(self) -> None:
         self.config.model.build(self.clean.shape, len(self.clean.classes))
 
-    def train(
-        self,
-        poisoned: FalseLabels | None,
-        what: str,
-        listener: Listener,
-        hooks: Sequence[Hook] = (),
-        *,
-        start: nn.Module | None = None,
-    ) -> Trained:
-        config, data = self.config, self.clean if poisoned is None else poisoned.data
-        if start is None:
-            network, settings = make_victim(config.model, data, seed_for(config.seed, "init")), config.train
-        else:
-            network, settings = copy.deepcopy(start), config.train.trained_on()
-        history = train(
-            network,
-            data,
-            settings,
-            config.seed,
-            self.placement,
-            hooks=hooks,
-            watch=lambda record: listener.epoch(what, record),
-            progress=listener.named(what),
-            objective=config.loss.objective(settings.label_smoothing),
-        )
-        return Trained(network, history)
+    def new_network(self, data: LabelledImages) -> nn.Module:
+        return make_victim(self.config.model, data, seed_for(self.config.seed, "init"))
+
+    def lesson(self, network: nn.Module, poisoned: FalseLabels | None) -> Lesson:
+        del network
+        data = self.clean if poisoned is None else poisoned.data
+        return Lesson(data, objective=self.config.loss.objective(self.config.train.label_smoothing))
 
     def visibility(self, fitted: FittedLabelAttack) -> list[Row]:
         """No image is changed."""

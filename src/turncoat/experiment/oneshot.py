@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +13,10 @@ from torch import Tensor, nn
 from turncoat.attacks.base import FittedAttack, Poisoned
 from turncoat.attacks.pairgoals import PairGoal
 from turncoat.attacks.triggered import triggered
-from turncoat.data.imageset import ImageSet
+from turncoat.data.imageset import ImageSet, LabelledImages
 from turncoat.data.oneshot import OneShotData
 from turncoat.experiment.config import OneShotConfig
-from turncoat.experiment.listener import Listener
-from turncoat.experiment.task import Measured, Trained, TriggerTask
+from turncoat.experiment.task import Lesson, Measured, TriggerTask
 from turncoat.experiment.weights import load_siamese_into, save_siamese
 from turncoat.oneshot.measure import measure_baselines, measure_clean
 from turncoat.oneshot.measure_attack import measure_attack
@@ -27,8 +25,6 @@ from turncoat.oneshot.scorer import Cached, NetworkScorer, Scorer
 from turncoat.oneshot.siamese import Siamese, build_siamese, make_siamese, shrink
 from turncoat.oneshot.training import PairTraining, symmetries, turned
 from turncoat.seeds import generator, seed_for
-from turncoat.train.engine import train
-from turncoat.train.hooks import Hook
 
 
 @dataclass(frozen=True)
@@ -59,34 +55,17 @@ class OneShot(TriggerTask):
     def check_network(self) -> None:
         build_siamese(self.config.network, self.config.head, self.clean.shape[0])
 
-    def train(
-        self,
-        poisoned: Poisoned | None,
-        what: str,
-        listener: Listener,
-        hooks: Sequence[Hook] = (),
-        *,
-        start: nn.Module | None = None,
-    ) -> Trained:
+    def new_network(self, data: LabelledImages) -> Siamese:
+        """Its normalisation is of the clean images."""
+        del data
+        return make_siamese(self.config.network, self.config.head, self.clean, seed_for(self.config.seed, "init"))
+
+    def lesson(self, network: nn.Module, poisoned: Poisoned | None) -> Lesson:
         config, data = self.config, self.clean if poisoned is None else poisoned.data
-        pairing = self._pairing(poisoned)
-        if start is None:
-            network, settings = make_siamese(config.network, config.head, self.clean, seed_for(config.seed, "init")), config.train
-        else:
-            network, settings = copy.deepcopy(cast(Siamese, start)), config.train.trained_on()
-        training = PairTraining(network, pairing, config.pairs, None if poisoned is None else self._poisoned_symmetries(poisoned))
-        history = train(
-            network,
-            shrink(data, config.network.size),
-            settings,
-            config.seed,
-            self.placement,
-            hooks=[training, *hooks],
-            watch=lambda record: listener.epoch(what, record),
-            progress=listener.named(what),
-            objective=training.objective,
-        )
-        return Trained(network, history, {} if poisoned is None else {"pairs": training.shares()})
+        symmetric = None if poisoned is None else self._poisoned_symmetries(poisoned)
+        training = PairTraining(cast(Siamese, network), self._pairing(poisoned), config.pairs, symmetric)
+        told = dict[str, Any] if poisoned is None else lambda: {"pairs": training.shares()}
+        return Lesson(shrink(data, config.network.size), [training], training.objective, told)
 
     def _poisoned_symmetries(self, poisoned: Poisoned) -> Tensor:
         """New classes come first and the poison after them: the triggered images under each symmetry, at the network's size."""

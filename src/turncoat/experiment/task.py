@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -23,7 +24,7 @@ from turncoat.experiment.config import Config, OneShotConfig, TrialConfig
 from turncoat.experiment.key import random_twin_key, trial_key, twin_key
 from turncoat.experiment.listener import Listener
 from turncoat.seeds import generator
-from turncoat.train.engine import History
+from turncoat.train.engine import History, Objective, train
 from turncoat.train.hooks import Hook
 from turncoat.train.placement import Placement
 
@@ -52,6 +53,19 @@ class Trained:
     network: nn.Module
     history: History
     parts: Parts = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a network is taught. data: images as it takes them. hooks: the task's own, before the attack's.
+
+    objective: None for the cross-entropy. told: parts that are known once it is over.
+    """
+
+    data: LabelledImages
+    hooks: Sequence[Hook] = ()
+    objective: Objective | None = None
+    told: Callable[[], Parts] = dict
 
 
 F = TypeVar("F", bound=AnyFitted[Any])
@@ -118,6 +132,13 @@ class TaskOf(ABC, Generic[F, P]):
         """Build the network once. Raises `TurncoatError` where it does not go with the data."""
 
     @abstractmethod
+    def new_network(self, data: LabelledImages) -> nn.Module:
+        """The network on the trial's initial weights. data: what it will be trained on."""
+
+    @abstractmethod
+    def lesson(self, network: nn.Module, poisoned: P | None) -> Lesson:
+        """What ``network`` is taught by the poisoned training set, or by the clean one."""
+
     def train(
         self,
         poisoned: P | None,
@@ -131,6 +152,23 @@ class TaskOf(ABC, Generic[F, P]):
 
         hooks: the attack's own. start: late injection, which goes on from a copy of this network; else from new weights.
         """
+        if start is None:
+            network, settings = self.new_network(self.clean if poisoned is None else poisoned.data), self.config.train
+        else:
+            network, settings = copy.deepcopy(start), self.config.train.trained_on()
+        lesson = self.lesson(network, poisoned)
+        history = train(
+            network,
+            lesson.data,
+            settings,
+            self.config.seed,
+            self.placement,
+            hooks=[*lesson.hooks, *hooks],
+            watch=lambda record: listener.epoch(what, record),
+            progress=listener.named(what),
+            objective=lesson.objective,
+        )
+        return Trained(network, history, lesson.told())
 
     @abstractmethod
     def measure_clean(self, network: nn.Module, method: str) -> Measured:

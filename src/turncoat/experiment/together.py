@@ -19,8 +19,7 @@ from turncoat.experiment.classification import Classification
 from turncoat.experiment.key import identity
 from turncoat.experiment.listener import Listener
 from turncoat.experiment.task import Task, Trained
-from turncoat.models.base import Model, make_victim
-from turncoat.seeds import seed_for
+from turncoat.models.base import Model
 from turncoat.train.engine import Diverged
 from turncoat.train.together import Member, can_stack, train_together
 
@@ -136,8 +135,7 @@ def train_group(
 
 def victim_of(task: Classification, poisoned: Poisoned) -> Member:
     """What is trained: a new network, the poisoned images, the seed."""
-    seed = task.config.seed
-    return Member(make_victim(task.config.model, poisoned.data, seed_for(seed, "init")), poisoned.data, seed)
+    return Member(task.new_network(poisoned.data), poisoned.data, task.config.seed)
 
 
 @dataclass(frozen=True)
