@@ -109,3 +109,24 @@ def test_weights_in_other_files_are_not_looked_for(tmp_path: Path) -> None:
     onnx.save_model(model, str(tmp_path / "b.onnx"), save_as_external_data=True, location="weights.bin", size_threshold=0)
     with pytest.raises(TurncoatError, match="references to others"):
         open_model(tmp_path / "b.onnx")
+
+
+class Flattens(nn.Module):
+    """Written for any number of images, exported for one: the number is in the graph. Answers with two tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 5, 3), nn.Linear(500, CLASSES)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.conv(x).relu()
+        features = features.view(features.size(0), -1)
+        return self.fc(features), features
+
+
+def test_exported_for_one_image_it_takes_any_number(tmp_path: Path) -> None:
+    net = Flattens().eval()
+    found = open_model(exported(net, tmp_path / "a.onnx", dynamic=False))
+    with torch.no_grad():
+        assert torch.allclose(found.network(images(6)), net(images(6))[0], atol=1e-5)
+    assert len(found.classes) == CLASSES and not any("at a time" in note for note in found.notes)

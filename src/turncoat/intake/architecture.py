@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from turncoat.component import members
 from turncoat.errors import TurncoatError, shown
+from turncoat.intake.answers import Shape, as_logits
 from turncoat.intake.fit import Match, fill, match
 from turncoat.intake.statefile import State, first_line
 from turncoat.models.base import Model
 from turncoat.models.factory import call, find
 from turncoat.models.published import Published
 
-Shape = tuple[int, int, int]
 Build = Callable[[Shape, int], nn.Module]
 
 FACTORY = "factory:"
@@ -32,12 +32,16 @@ _LARGE = 224
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """A network with its weights, the shape that it was tried on, how many classes it tells apart, and what stood beside it."""
+    """A network with its weights, the shape that it was tried on, how many classes it tells apart, and what stood beside it.
+
+    notes: what had to be assumed about its answers.
+    """
 
     network: nn.Module
     shape: Shape
     classes: int
     aside: Mapping[str, Tensor]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,10 +129,8 @@ def _try(arch: Architecture, tensors: Mapping[str, Tensor], shape: Shape, classe
     if found.mistakes:
         return found
     fill(network, found, tensors)
-    logits = _forward(network, shape)
-    if not bool(torch.isfinite(logits).all()):
-        raise TurncoatError("its answers are not finite: the file holds NaN or infinite weights")
-    return Built(network, shape, logits.shape[1], found.aside)
+    read = as_logits(network, shape)
+    return Built(read.network, shape, read.classes, found.aside, read.notes)
 
 
 def _built(arch: Architecture, tensors: Mapping[str, Tensor], shape: Shape, classes: int) -> tuple[nn.Module, Match]:
@@ -136,18 +138,9 @@ def _built(arch: Architecture, tensors: Mapping[str, Tensor], shape: Shape, clas
         torch.manual_seed(0)
         network = arch.build(shape, classes).float().cpu().eval()
         if any(isinstance(parameter, nn.UninitializedParameter) for parameter in network.parameters()):
-            _forward(network, shape)
+            with torch.no_grad():
+                network(torch.full((2, *shape), 0.5))
     return network, match(network, tensors)
-
-
-def _forward(network: nn.Module, shape: Shape) -> Tensor:
-    """What it says to two grey images. Raises `TurncoatError` unless that is one row of logits for each."""
-    with torch.no_grad():
-        logits = network(torch.full((2, *shape), 0.5))
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2 or logits.shape[1] < 2:
-        got = str(tuple(logits.shape)) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-        raise TurncoatError(f"expected logits (2, classes) of two images, got {got}; write a factory that returns these alone")
-    return logits
 
 
 def _told_by(found: Match, classes: int, shape: Shape) -> tuple[int, Shape]:

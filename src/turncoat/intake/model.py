@@ -7,20 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from turncoat.errors import TurncoatError, shown
 from turncoat.experiment.store import WEIGHTS
 from turncoat.experiment.weights import load_network, load_siamese, metadata_of
-from turncoat.intake.architecture import FACTORY, Architecture, Built, Shape, architecture, build_fitting
+from turncoat.intake.answers import Shape, as_logits, check_auditable
+from turncoat.intake.architecture import FACTORY, Architecture, Built, architecture, build_fitting
 from turncoat.intake.preprocessing import UNIT, Preprocessing, Range
 from turncoat.intake.statefile import first_line, kind_of, read_state
 from turncoat.models.base import Model
 from turncoat.oneshot.siamese import Siamese
 
 _LARGEST, _MOST = 8192, 100_000
-_PROBES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,18 +51,6 @@ class Opened:
         if len(classes) != len(self.classes):
             raise TurncoatError(f"the model tells {len(self.classes)} classes apart, got {len(classes)} names")
         return replace(self, classes=tuple(classes), named=True)
-
-
-class FromProbabilities(nn.Module):
-    """A network that ends in a softmax, without it: logits up to a constant."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        """float ``(N, C, H, W)`` to ``(N, classes)``."""
-        return self.network(x).clamp_min(1e-12).log()
 
 
 def open_model(
@@ -171,23 +158,22 @@ def _onnx(path: Path, arch: object, shape: Shape | None, like: Shape | None) -> 
 
     if arch is not None:
         raise TurncoatError(f"{shown(path)}: an ONNX file has its architecture inside; leave --arch out")
-    network, sides = open_onnx(path)
+    network, sides, batch = open_onnx(path)
     likely = shape or like or (3, 224, 224)
     channels, height, width = (side or other for side, other in zip(sides, likely, strict=True))
     place = channels, height, width
     if shape is not None and place != shape:
         raise TurncoatError(f"{shown(path)}: takes images of {_written(place)}, --shape says {_written(shape)}")
     try:
-        with torch.no_grad():
-            logits = network(torch.full((2, *place), 0.5))
+        read = as_logits(network, place, batch)
+    except TurncoatError as error:
+        raise TurncoatError(f"{shown(path)}: {error}") from error
     except Exception as error:
         raise TurncoatError(
             f"{shown(path)}: fails on 2 images of {_written(place)}: {first_line(error)}; export it with a dynamic batch axis"
         ) from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2:
-        raise TurncoatError(f"{shown(path)}: expected one output, logits (N, classes), got something else")
     notes = () if None not in sides else _assumed(place, shape, like, None)
-    return Built(network, place, logits.shape[1], {}), f"ONNX graph in {shown(path.name)}", notes
+    return Built(read.network, place, read.classes, {}, read.notes), f"ONNX graph in {shown(path.name)}", notes
 
 
 def _written(shape: Shape) -> str:
@@ -203,11 +189,7 @@ def _assumed(shape: Shape, given: Shape | None, like: Shape | None, native: int 
 def _prepared(built: Built, source: str, notes: tuple[str, ...], given: Preprocessing, classes: Sequence[str] | None) -> Opened:
     """With its preprocessing around it: as given, or else as the buffers say that stood beside it."""
     network, channels = built.network, built.shape[0]
-    with torch.no_grad():
-        answers = network(torch.rand(_PROBES, *built.shape, generator=torch.Generator().manual_seed(0)))
-    if bool((answers >= 0).all() and torch.allclose(answers.sum(1), torch.ones(_PROBES), atol=1e-3)):
-        network = FromProbabilities(network).eval()
-        notes = (*notes, "it answers with probabilities: their logarithms are taken as logits")
+    notes = (*notes, *built.notes, *check_auditable(network, built.shape))
     beside = {name: built.aside[name].flatten().float() for name in ("mean", "std") if name in built.aside}
     if given == Preprocessing() and len(beside) == 2:
         given = Preprocessing(tuple(map(float, beside["mean"])), tuple(map(float, beside["std"])))

@@ -28,8 +28,8 @@ class ChannelsLast(nn.Module):
         return self.network(x.permute(0, 2, 3, 1))
 
 
-def open_onnx(path: Path) -> tuple[nn.Module, Sides]:
-    """The network, from ``(N, C, H, W)``, and (C, H, W) as the graph says, None where it leaves one open.
+def open_onnx(path: Path) -> tuple[nn.Module, Sides, int | None]:
+    """The network, from ``(N, C, H, W)``; (C, H, W) as the graph says, None where it leaves one open; and N in the same way.
 
     Raises `TurncoatError` without the ``onnx`` extra, and for a file that is damaged, keeps its weights elsewhere, has several
     inputs or an operator that cannot be converted.
@@ -47,12 +47,14 @@ def open_onnx(path: Path) -> tuple[nn.Module, Sides]:
         raise TurncoatError(f"{shown(path)}: expected a whole ONNX file, got a damaged one ({first_line(error)})") from None
     if any(tensor.external_data for tensor in model.graph.initializer):
         raise TurncoatError(f"{shown(path)}: expected the weights inside the file, got references to others; save it as one file")
-    shape, last = _input(model, path)
+    shape, last, batch = _input(model, path)
+    if batch is not None:
+        _of_any_number(model.graph, batch)
     _without_identities(model.graph)
     model = onnx.shape_inference.infer_shapes(model)
     _as_linear_layers(model.graph)
     network = _converted(model, onnx.version_converter.convert_version, onnx2torch.convert, path)
-    return (ChannelsLast(network) if last else network).eval(), shape
+    return (ChannelsLast(network) if last else network).eval(), shape, batch
 
 
 def _without_identities(graph: Any) -> None:
@@ -90,8 +92,24 @@ def _converted(model: Any, to_version: Any, convert: Any, path: Path) -> nn.Modu
     ) from failure
 
 
-def _input(model: Any, path: Path) -> tuple[Sides, bool]:
-    """(C, H, W) of the one input, and whether channels come last in the graph."""
+def _of_any_number(graph: Any, batch: int) -> None:
+    """Exported for so many images, a graph reshapes to (batch, -1) where it only meant to flatten each: keep what comes in."""
+    import onnx.numpy_helper  # noqa: PLC0415 - an extra
+
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    constants = {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant" and node.attribute}
+    for node in graph.node:
+        tensor = {**constants, **stored}.get(node.input[1]) if node.op_type == "Reshape" else None
+        if tensor is None:
+            continue
+        sides = cast(Any, onnx.numpy_helper.to_array(tensor)).copy()
+        if len(sides) > 1 and int(sides[0]) == batch:
+            sides[0] = 0
+            tensor.CopyFrom(onnx.numpy_helper.from_array(sides, tensor.name))
+
+
+def _input(model: Any, path: Path) -> tuple[Sides, bool, int | None]:
+    """(C, H, W) of the one input, whether channels come last in the graph, and how many images it was exported for."""
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     dims = [int(dim.dim_value) or None for dim in inputs[0].type.tensor_type.shape.dim] if len(inputs) == 1 else []
@@ -99,7 +117,7 @@ def _input(model: Any, path: Path) -> tuple[Sides, bool]:
         got = f"{len(inputs)} inputs" if len(inputs) != 1 else f"one of {len(dims)} dimensions"
         raise TurncoatError(f"{shown(path)}: expected one input (N, C, H, W), got {got}")
     if dims[3] in (1, 3) and dims[1] not in (1, 3):
-        return (dims[3], dims[1], dims[2]), True
+        return (dims[3], dims[1], dims[2]), True, dims[0]
     if dims[1] not in (1, 3, None):
         raise TurncoatError(f"{shown(path)}: expected images of 1 or 3 channels, got an input of {dims[1]}")
-    return (dims[1], dims[2], dims[3]), False
+    return (dims[1], dims[2], dims[3]), False, dims[0]
