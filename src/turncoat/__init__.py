@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from turncoat.intake.model import open_model as open_model
     from turncoat.models.base import Model as Model
     from turncoat.repair.run import repair_model as repair_model
-    from turncoat.report import write_report as write_report
+    from turncoat.report.page import write_report as write_report
     from turncoat.reproductions.base import Reproduction as Reproduction
     from turncoat.reproductions.run import reproduce as reproduce
     from turncoat.train.settings import TrainSettings as TrainSettings
@@ -83,7 +83,7 @@ _HOME = {
     "score": "turncoat.detect.score",
     "study": "turncoat.experiment.study",
     "write_poisoned": "turncoat.attacks.export",
-    "write_report": "turncoat.report",
+    "write_report": "turncoat.report.page",
 }
 
 __all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -12,4 +12,7 @@ class TurncoatError(Exception):
 
 def shown(value: object) -> str:
     """``value`` on one line: control characters, as a file name may hold them, are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(value))
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

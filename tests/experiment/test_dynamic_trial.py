@@ -21,7 +21,7 @@ from turncoat.errors import TurncoatError
 from turncoat.evaluate.predict import predict
 from turncoat.experiment.maketriggers import bare_patches, make_triggers
 from turncoat.experiment.weights import load_network
-from turncoat.report import write_report
+from turncoat.report.page import write_report
 from turncoat.report.read import Trial
 from turncoat.train.placement import place
 

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from turncoat import run
 from turncoat.data import Source
 from turncoat.experiment.maketriggers import make_triggers
-from turncoat.report import write_report
+from turncoat.report.page import write_report
 from turncoat.report.read import Trial
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits-input-aware.yaml"

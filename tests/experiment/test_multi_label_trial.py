@@ -21,7 +21,7 @@ from turncoat.experiment.mistakes import SettingsError
 from turncoat.experiment.run import run
 from turncoat.experiment.setting import Datasets, settle
 from turncoat.experiment.weights import load_network
-from turncoat.report import write_report
+from turncoat.report.page import write_report
 
 QUICK: dict[str, Any] = {
     "task": "multi-label",

@@ -11,7 +11,7 @@ import pytest
 from report_records import document, row
 
 from turncoat.errors import TurncoatError
-from turncoat.report import write_report
+from turncoat.report.page import write_report
 
 CLASSES = ("cat", "dog", "<script>alert(1)</script>", 'cow" onload="x')
 METHODS = ("victim", "clean-twin", "random-twin")

@@ -15,11 +15,12 @@ from oneshot_records import oneshot_document, write_oneshot
 from report_records import diverged, document, write_trial
 from test_report_page import HOSTILE, Page
 
-from turncoat.report import oneshot_words, words, write_report
+from turncoat.report import oneshot_words, words
 from turncoat.report.cells import Cell, group
 from turncoat.report.oneshot_pictures import best_way, task_view
 from turncoat.report.oneshot_record import TaskRecord
 from turncoat.report.oneshot_section import OneShotSection
+from turncoat.report.page import write_report
 from turncoat.report.parts import Limits
 from turncoat.report.read import read_trials
 

@@ -14,7 +14,7 @@ from PIL import Image
 from report_records import write_trial
 from study_records import crossed, fading, trial
 
-from turncoat.report import write_report
+from turncoat.report.page import write_report
 
 CHROMIUM = find_browser()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome here")

@@ -11,7 +11,8 @@ import pytest
 from report_records import Make, document
 
 from turncoat.errors import TurncoatError
-from turncoat.report import claims, write_report
+from turncoat.report import claims
+from turncoat.report.page import write_report
 
 
 def record(**more: Any) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from report_records import Make, document, row
 from study_records import crossed, fading, retrained, trial
 
-from turncoat.report import words, write_report
+from turncoat.report import words
 from turncoat.report.cells import Cell, group, starts, telling_keys, without_starts
 from turncoat.report.curves import LineFigures, rate_figures, retraining_figures
 from turncoat.report.lines import EPOCHS, Point, Series, line_chart, rounded_range
+from turncoat.report.page import write_report
 from turncoat.report.read import read_trials
 from turncoat.report.record import TrialRecord
 from turncoat.report.summary import Estimate

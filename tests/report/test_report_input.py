@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 
 from turncoat.cli.report import register
 from turncoat.errors import TurncoatError
-from turncoat.report import read, write_report
+from turncoat.report import read
+from turncoat.report.page import write_report
 
 
 def complaint(store: Path) -> str:
@@ -155,7 +156,7 @@ def test_command(make: Make, tmp_path: Path) -> None:
 
 def test_no_torch_is_imported(make: Make) -> None:
     code = (
-        "import sys; from pathlib import Path; from turncoat.report import write_report; "
+        "import sys; from pathlib import Path; from turncoat.report.page import write_report; "
         "write_report(Path(sys.argv[1])); print('torch' in sys.modules)"
     )
     store = make(document("a"))

@@ -14,7 +14,7 @@ from report_records import Make, diverged, document, write_trial
 
 from turncoat.errors import TurncoatError
 from turncoat.report import page as page_module
-from turncoat.report import write_report
+from turncoat.report.page import write_report
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "cat</style><b>", "{{ 7 * 7 }}", "\u202ednib\x00")

@@ -8,7 +8,7 @@ from pathlib import Path
 from report_records import Make
 from study_records import Record, crossed, fading, trial
 
-from turncoat.report import write_report
+from turncoat.report.page import write_report
 from turncoat.report.scatter import MOST_TOLD, Dot, scatter_chart
 from turncoat.report.summary import Estimate
 

@@ -5,8 +5,18 @@ from __future__ import annotations
 import math
 
 import pytest
+from scipy import stats
 
-from turncoat.report.summary import Estimate, Measured, backdoor_verdict, estimate, paired_difference, share, t_interval
+from turncoat.report.summary import (
+    Estimate,
+    Measured,
+    backdoor_verdict,
+    estimate,
+    paired_difference,
+    share,
+    t_interval,
+    t_quantile,
+)
 
 
 def test_t_interval_by_hand() -> None:
@@ -38,6 +48,12 @@ def test_nothing_counted() -> None:
     found = share([Measured(math.nan, 0, 1, 0), Measured(0.5, 0.4, 0.6, 100)])
     assert found is not None
     assert found.seeds == 1
+
+
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_quantiles_are_students(level: float) -> None:
+    for freedom in range(1, 40):
+        assert t_quantile(freedom, level) == pytest.approx(stats.t.ppf((1 + level) / 2, freedom), rel=1e-12)
 
 
 def test_infinite_values_have_no_interval() -> None:

@@ -15,7 +15,7 @@ def report(
     ] = None,
 ) -> None:
     """Write one self-contained HTML page of everything in DIR, and print its path."""
-    from turncoat.report import write_report
+    from turncoat.report.page import write_report
 
     typer.echo(write_report(directory, out))
 

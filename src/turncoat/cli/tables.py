@@ -37,12 +37,6 @@ LONG = 200
 """Lines of a table above which it is printed plainly."""
 
 
-def make_console() -> Console:
-    """Standard output; where it is no terminal, wide enough that nothing is cut."""
-    console = Console()
-    return console if console.is_terminal else Console(width=max(160, console.width))
-
-
 def print_results(folder: Path, metric: str | None, console: Console, where: Sequence[str] = ()) -> None:
     """A line a configuration of a store; with ``metric``, that one for victim and twin, overall."""
     conditions = [read_condition(one) for one in where]

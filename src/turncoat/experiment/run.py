@@ -12,7 +12,7 @@ from turncoat.experiment.setting import Datasets
 from turncoat.experiment.store import Store
 from turncoat.experiment.trial import TrialResult, run_trial
 from turncoat.overrides import parse_overrides
-from turncoat.report import write_report
+from turncoat.report.page import write_report
 
 
 def run(

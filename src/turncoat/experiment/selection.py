@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from turncoat.experiment.conditions import walk
 from turncoat.experiment.table import keep
 from turncoat.report.cells import Cell, group
+from turncoat.report.fields import unchecked
 from turncoat.report.read import Trial
 from turncoat.report.record import AttackRecord, DataRecord, RowRecord, TrialRecord
 
@@ -24,15 +25,13 @@ FROM trials SEMI JOIN kept USING (folder)
 """
 
 _FIGURES = """
-SELECT folder, r.stage, r.method, r.metric, r."group", r."value", r.low, r.high, r.n
+SELECT folder, r.stage, r.method, r.metric, r."group", r."value", r.low, r.high, r.n, NULL
 FROM (SELECT folder, unnest("rows") AS r FROM trials SEMI JOIN kept USING (folder) WHERE status = 'done')
 WHERE
 """
 
 
-_FIELDS = ("stage", "method", "metric", "group", "value", "low", "high", "n")
-_ROW = set(RowRecord.model_fields)
-_TRIAL = set(TrialRecord.model_fields)
+_FIELDS = ("stage", "method", "metric", "group", "value", "low", "high", "n", "seconds")
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,15 @@ def select(connection: DuckDBPyConnection, folders: set[str], condition: str, bo
         record = kinds.get(tuple(kind)) or kinds.setdefault(tuple(kind), _kind(*kind))
         of_trial[folder] = record, _Own(key, status, seed, created)
     settings = _telling(kinds.values())
+    names = {kind: json.dumps(telling, sort_keys=True) for kind, telling in settings.items()}
     figures = _figures(connection, condition, bound)
-    trials = [
-        Trial(Path(folder), _trial(record, settings[id(record)], own, figures.get(folder, [])))
-        for folder, (record, own) in sorted(of_trial.items())
-    ]
-    return Selection(group(trials), {trial.folder: of_trial[trial.folder.name][0] for trial in trials})
+    trials: list[Trial] = []
+    kind_of: dict[Path, TrialRecord] = {}
+    for folder, (record, own) in sorted(of_trial.items()):
+        path = Path(folder)
+        kind_of[path] = record
+        trials.append(Trial(path, _trial(record, settings[id(record)], own, figures.get(folder, []))))
+    return Selection(group(trials, lambda trial: names[id(kind_of[trial.folder])]), kind_of)
 
 
 def _kind(  # noqa: PLR0917 - the columns of a query
@@ -109,22 +111,11 @@ def _telling(kinds: Iterable[TrialRecord]) -> dict[int, dict[str, JsonValue]]:
 def _figures(connection: DuckDBPyConnection, condition: str, bound: Mapping[str, object]) -> dict[str, list[RowRecord]]:
     found: dict[str, list[RowRecord]] = {}
     for folder, *row in connection.execute(_FIGURES + condition, bound).fetchall():
-        found.setdefault(folder, []).append(RowRecord.model_construct(_ROW, **dict(zip(_FIELDS, row, strict=True)), seconds=None))
+        found.setdefault(folder, []).append(unchecked(RowRecord, dict(zip(_FIELDS, row, strict=True))))
     return found
 
 
 def _trial(kind: TrialRecord, settings: dict[str, JsonValue], own: _Own, rows: list[RowRecord]) -> TrialRecord:
-    """All fields are given, since defaults take longer."""
     config = {**settings, "seed": own.seed}
-    return TrialRecord.model_construct(
-        _TRIAL,
-        **{
-            **vars(kind),
-            "key": own.key,
-            "status": own.status,
-            "created": own.created,
-            "config": config,
-            "environment": {},
-            "rows": rows,
-        },
-    )
+    told = {"key": own.key, "status": own.status, "created": own.created}
+    return unchecked(TrialRecord, {**vars(kind), **told, "config": config, "environment": {}, "rows": rows})

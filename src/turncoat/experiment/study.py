@@ -20,7 +20,7 @@ from turncoat.experiment.together import Choice
 from turncoat.experiment.trial import TrialResult
 from turncoat.experiment.watch import Ending, Tally, Watch
 from turncoat.experiment.work import Work, works
-from turncoat.report import write_report
+from turncoat.report.page import write_report
 from turncoat.report.read import Trial
 
 

@@ -155,12 +155,16 @@ def _flatten(settings: Mapping[str, JsonValue], prefix: str = "") -> Iterator[tu
             yield prefix + showable(key), value
 
 
-def group(trials: Sequence[Trial]) -> list[Cell]:
-    """Trials by configuration, in a steady order: that of their settings."""
+def configuration(trial: Trial) -> str:
+    """Equal for trials of one configuration."""
+    return json.dumps(Cell((trial,), (), 0).settings, sort_keys=True)
+
+
+def group(trials: Sequence[Trial], alike: Callable[[Trial], str] = configuration) -> list[Cell]:
+    """Trials by configuration, in a steady order: that of their settings. alike: `configuration`, where it is known already."""
     together: dict[str, dict[int, list[Trial]]] = {}
     for trial in trials:
-        identity = Cell((trial,), (), 0).settings
-        seeds = together.setdefault(json.dumps(identity, sort_keys=True), {})
+        seeds = together.setdefault(alike(trial), {})
         seeds.setdefault(trial.record.seed, []).append(trial)
     cells: list[Cell] = []
     for seeds in together.values():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from turncoat.report.images import Pictures
 from turncoat.report.record import NaturalRecord, SampleRecord
 from turncoat.report.summary import Estimate
+
+if TYPE_CHECKING:
+    from turncoat.report.images import Pictures
 
 METRICS = {
     "ca": ("Clean accuracy (CA)", "clean images given their class"),

@@ -20,8 +20,8 @@ from turncoat.experiment.record import to_json
 from turncoat.experiment.study import StudyResult, run_cells
 from turncoat.experiment.together import Choice
 from turncoat.experiment.watch import Watch
-from turncoat.report import write_report
 from turncoat.report.claims import FOLDER
+from turncoat.report.page import write_report
 from turncoat.reproductions.base import Experiment, Reproduction
 from turncoat.reproductions.claims import Claim
 from turncoat.reproductions.comparison import Comparison
