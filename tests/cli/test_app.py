@@ -35,7 +35,21 @@ def test_the_module_runs_and_tells_its_version() -> None:
     assert found.stdout == f"turncoat {turncoat.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["run", "study", "reproduce", "results", "report", "poison", "trigger", "data", "list", "gc"])
+def test_tables_of_results_import_nothing_that_they_do_not_use() -> None:
+    unused = ("torch", "pandas", "scipy", "jinja2", "matplotlib", "PIL", "sklearn")
+    code = f"import sys, turncoat.cli.tables\nprint([name for name in {unused!r} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+COMMANDS = [str(command.name) for command in (*app.registered_commands, *app.registered_groups)]
+
+
+def test_there_are_the_commands_of_the_readme() -> None:
+    assert {"run", "study", "audit-model", "audit-data", "repair", "scan-inputs", "report", "list", "data"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str) -> None:
     found = runner.invoke(app, [command, "--help"])
     assert found.exit_code == 0

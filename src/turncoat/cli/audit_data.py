@@ -98,7 +98,7 @@ def _tables(found: DataAudit, rows: Sequence[tuple[str, int, int, int, str]], fi
     from rich.markup import escape
     from rich.table import Table
 
-    from turncoat.cli.tables import make_console
+    from turncoat.cli.console import make_console
 
     console = make_console()
     suspects = Table(

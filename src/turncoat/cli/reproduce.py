@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from turncoat.cli.ending import end
 from turncoat.cli.listing import print_lines
-from turncoat.cli.study import end, print_plan
+from turncoat.cli.study import print_plan
 from turncoat.cli.where import PerGpuOption, RayOption, ResourcesOption, TogetherOption, WorkersOption, executor
 
 if TYPE_CHECKING:
@@ -86,19 +87,11 @@ def reproduce(
     else:
         for judged in result.judged:
             _print_judged(judged)
-        read = sum(trial.cached for trial in result.trials)
-        typer.echo(f"trials  {len(result.trials)} in {out}, {read} of them read from the store")
-    if result.trials:
-        from turncoat.report import write_report
-
-        page = write_report(out)
-        if not as_json:
-            typer.echo(f"report  {page}")
-    end(result)
+    end(result, out, quiet=as_json)
 
 
 def _print_judged(judged: Judged) -> None:
-    from turncoat.cli.tables import make_console
+    from turncoat.cli.console import make_console
 
     console = make_console()
     console.print(claims_table(judged.claims, judged.experiment.name))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from turncoat.cli.ending import write_page
 from turncoat.cli.here import import_from_here
 
 
@@ -41,17 +42,14 @@ def run(
 
         typer.echo(summary(trials))
     else:
-        from turncoat.cli.tables import make_console, print_trials
+        from turncoat.cli.console import make_console
+        from turncoat.cli.tables import print_trials
 
         print_trials(trials, make_console())
         for trial in trials:
             typer.echo(f"trial   {trial.folder}" + ("  (read from the store)" if trial.cached else ""))
     if not no_report:
-        from turncoat.report import write_report
-
-        page = write_report(out)
-        if not as_json:
-            typer.echo(f"report  {page}")
+        write_page(out, quiet=as_json)
     diverged = [trial for trial in trials if trial.record.status == "diverged"]
     for trial in diverged:
         typer.echo(f"turncoat: seed {trial.record.seed}: {trial.record.error}", err=True)

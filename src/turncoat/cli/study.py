@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from turncoat.cli.ending import end
 from turncoat.cli.where import (
     MaxFailuresOption,
     PerGpuOption,
@@ -19,7 +20,6 @@ from turncoat.cli.where import (
 
 if TYPE_CHECKING:
     from turncoat.experiment.plan import Plan
-    from turncoat.experiment.study import StudyResult
 
 
 def study(
@@ -46,8 +46,9 @@ def study(
     the command then exits with 1. Ctrl-C leaves whole trials only, and exits with 130.
     """
 
+    from turncoat.cli.console import make_console
     from turncoat.cli.live import watching
-    from turncoat.cli.tables import make_console, print_trials
+    from turncoat.cli.tables import print_trials
     from turncoat.experiment.plan import plan
     from turncoat.experiment.study import study as run_study
     from turncoat.experiment.summary import study_summary
@@ -75,27 +76,7 @@ def study(
         typer.echo(study_summary(result))
     else:
         print_trials(result.trials, make_console())
-        read = sum(trial.cached for trial in result.trials)
-        typer.echo(f"trials  {len(result.trials)} in {out}, {read} of them read from the store")
-    if result.trials:
-        from turncoat.report import write_report
-
-        page = write_report(out)
-        if not as_json:
-            typer.echo(f"report  {page}")
-    end(result)
-
-
-def end(result: StudyResult) -> None:
-    """Tell of trials that failed or diverged; then exit with 1."""
-    for failure in result.failures:
-        typer.echo(f"turncoat: failed: {failure.cell.label}: {failure.error} (see {failure.log})", err=True)
-    for trial in result.diverged:
-        typer.echo(f"turncoat: {trial.folder}: {trial.record.error}", err=True)
-    if result.skipped:
-        typer.echo(f"turncoat: {len(result.failures)} trials failed, {len(result.skipped)} were not begun", err=True)
-    if result.failures or result.diverged:
-        raise typer.Exit(1)
+    end(result, out, quiet=as_json)
 
 
 def print_plan(plan: Plan, as_json: bool) -> None:
