@@ -1,6 +1,6 @@
 """``python -m benchmarks [--data DIR] [--only NAME ...] [--seeds K]``: run, print, append to RESULTS.md.
 
-``python -m benchmarks calibration [--fast]``: another thing, see benchmarks/calibration.py.
+``python -m benchmarks calibration [--fast]`` and ``python -m benchmarks repairs STORE``: other things, see those files.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import calibration, cifar, machine, oneshot, poisoning, results, scheduling, table, throughput, together
+from benchmarks import calibration, cifar, machine, oneshot, poisoning, repairs, results, scheduling, table, throughput, together
 from turncoat.data import ImageSet, load
 from turncoat.train import place
 
@@ -21,8 +21,9 @@ NAMES = ("poisoning", "throughput", "together", "oneshot", "scheduling", "result
 
 def main() -> None:
     """Run what was asked for. What needs real images is left out, and said so, where there are none."""
-    if sys.argv[1:2] == ["calibration"]:
-        calibration.main(sys.argv[2:])
+    own = {"calibration": calibration.main, "repairs": repairs.main}
+    if sys.argv[1:] and sys.argv[1] in own:
+        own[sys.argv[1]](sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     given = os.environ.get("TURNCOAT_REAL_DATA")

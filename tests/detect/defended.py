@@ -47,14 +47,14 @@ METHODS = [
 SMALL: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("inputs", "sentinet"): {"images": 20, "fitted": 40},
     ("inputs", "strip"): {"overlays": 24},
-    ("repair", "anp"): {"iterations": 60},
+    ("repair", "anp"): {"mask_steps": 60},
     ("repair", "consistency"): {"steps": 40},
     ("repair", "fine-pruning"): {"steps": 20, "step": 0.1},
     ("repair", "fine-tuning"): {"steps": 20},
     ("repair", "ft-sam"): {"steps": 40, "rates": [0.01, 0.003]},
     ("repair", "i-bau"): {"rounds": 1, "implicit": 8},
     ("repair", "nad"): {"steps": 20},
-    ("repair", "rnp"): {"recovering": 40},
+    ("repair", "rnp"): {"mask_steps": 40},
     ("repair", "unlearning"): {"steps": 40},
 }
 """Settings that are quicker than the defaults, where the tests can do with less; tests/repair tries them as they are."""
@@ -63,8 +63,8 @@ TINY: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("models", "universal-shift"): {"steps": 8},
     ("models", "free-eagle"): {"steps": 15},
     ("models", "mm-bd"): {"steps": 20},
-    ("repair", "anp"): {"iterations": 10, "thresholds": 4},
-    ("repair", "rnp"): {"unlearning": 10, "recovering": 10, "thresholds": 4},
+    ("repair", "anp"): {"mask_steps": 10, "thresholds": 4},
+    ("repair", "rnp"): {"unlearning": 10, "mask_steps": 10, "thresholds": 4},
     ("repair", "ft-sam"): {"steps": 4},
     ("repair", "unlearning"): {"steps": 4},
 }

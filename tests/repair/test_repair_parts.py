@@ -15,20 +15,22 @@ from turncoat.errors import TurncoatError
 from turncoat.models.base import Model
 from turncoat.repair import run
 from turncoat.repair.anp import ANP
-from turncoat.repair.base import Defender, Repair
+from turncoat.repair.base import Defender, Repair, Repaired
 from turncoat.repair.channels import channels
 from turncoat.repair.choose import strongest
 from turncoat.repair.clp import CLP, lipschitz_bounds, outlying
-from turncoat.repair.corruptions import KINDS, corrupted
+from turncoat.repair.corruptions import KINDS, corrupted, scribbled
 from turncoat.repair.fine_pruning import FinePruning
+from turncoat.repair.fine_tuning import FineTuning
 from turncoat.repair.ft_sam import SharpnessAware, uphill
 from turncoat.repair.keeping import divergence, may_be_mirrored
 from turncoat.repair.nad import attention
-from turncoat.repair.networks import accuracy, norms, renew_statistics
-from turncoat.repair.neurons import neurons
+from turncoat.repair.networks import accuracy, between, norms, renew_statistics
+from turncoat.repair.neurons import cut_lowest, neurons
 from turncoat.repair.run import Attempt, Audited, Seen, best
 from turncoat.repair.split import split_clean
 from turncoat.repair.success import Share
+from turncoat.repair.written import as_json, lead
 from turncoat.train.engine import Diverged
 from turncoat.train.hooks import Batch
 from turncoat.train.placement import Placement
@@ -227,7 +229,7 @@ def test_anp_cuts_neurons_and_trains_no_weight() -> None:
     torch.manual_seed(0)
     network = Model.parse({"name": "small-cnn", "width": 8}).build((1, 8, 8), 4).eval()
     images = ImageSet(torch.randint(0, 256, (80, 1, 8, 8), dtype=torch.uint8), torch.arange(80) % 4, ("a", "b", "c", "d"))
-    made = ANP(iterations=3, batch_size=16, margin=0.99).repair(network, _defender(images))
+    made = ANP(mask_steps=3, batch_size=16, margin=0.99).repair(network, _defender(images))
     before, after = network.state_dict(), made.network.state_dict()
     for key, value in after.items():  # the statistics are renewed
         assert "running" in key or "batches" in key or bool(((value == before[key]) | (value == 0)).all()), key
@@ -280,16 +282,70 @@ def test_mirroring_is_for_what_may_be_mirrored(planted: Any) -> None:
     assert may_be_mirrored(planted.twin, level, PLACEMENT)
 
 
-def test_auto_takes_what_the_trigger_works_least_on_among_those_that_keep_the_accuracy() -> None:
-    def attempt(name: str, right: float, hit: float | None) -> Attempt:
+def test_auto_takes_what_the_trigger_works_least_on_among_those_that_were_repaired() -> None:
+    def attempt(name: str, right: float, hit: float | None, left: str = "") -> Attempt:
         seen = Seen(Share(right, 0, 1, 100), None if hit is None else Share(hit, 0, 1, 90))
-        return Attempt(Repair.parse(name), nn.Identity(), seen, {}, 1.0)
+        return Attempt(Repair.parse(name), nn.Identity(), seen, {}, 1.0, left)
 
-    before = Seen(Share(0.9, 0, 1, 100), Share(1.0, 0, 1, 90))
-    attempts = [attempt("nad", 0.9, 0.5), attempt("anp", 0.85, 0.0), attempt("clp", 0.89, 0.1)]
-    assert best(attempts, before).repair.name == "clp"
-    assert best([*attempts[1:2], attempt("rnp", 0.86, 1.0)], before).repair.name == "rnp"
-    assert best([attempt("nad", 0.89, None), attempt("clp", 0.9, None)], before).repair.name == "clp"
+    attempts = [attempt("nad", 0.9, 0.5), attempt("anp", 0.9, 0.0, "too much lost"), attempt("clp", 0.89, 0.1)]
+    assert best(attempts).repair.name == "clp"
+    assert best([*attempts[:2], attempt("rnp", 0.91, 0.5)]).repair.name == "rnp"  # of equals the most accurate
+    unknown = [attempt("anp", 0.95, None, "too much lost"), attempt("nad", 0.89, None), attempt("clp", 0.9, None)]
+    assert best(unknown).repair.name == "nad"
+
+
+def test_what_loses_more_than_the_margin_is_not_given_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, defender = Marked(4, 0), _defender(_columns(40, 4))
+
+    def harmful(self: FineTuning, network: nn.Module, defender: Defender) -> Repaired:
+        made = Marked(4, 0)
+        nn.init.zeros_(made.head.weight)
+        return Repaired(made, {"rate": 1.0})
+
+    monkeypatch.setattr(FineTuning, "_repaired", harmful)
+    made = FineTuning().repair(network, defender)
+    assert "100.0%" in made.left and "25.0%" in made.left and made.network is not network
+    assert made.details == {"rate": 1.0, "validation_before": 1.0, "validation_after": 0.25}
+    for key, value in made.network.state_dict().items():
+        assert torch.equal(value, network.state_dict()[key])
+    kept = FineTuning(margin=0.8).repair(network, defender)
+    assert not kept.left and float(kept.network.get_submodule("head").get_parameter("weight").detach().abs().max()) == 0
+    found = run.repair_model(network, _columns(40, 4), FineTuning(), placement=PLACEMENT)
+    assert found.left == made.left and found.after == found.before
+    assert lead(found).startswith("Not repaired, left as it came: by fine-tuning, 100.0%")
+    assert as_json(found, {}, None, ())["left_as_it_came"] == made.left
+
+
+def test_what_does_nothing_says_so() -> None:
+    network, defender = Marked(4, 0), _defender(_columns(40, 4))
+    assert CLP().repair(network, defender).left == "no channel stands out"
+    torch.manual_seed(0)
+    made = cut_lowest(network, {"conv": torch.rand(4) * 0.1}, defender, 1.0, 4)
+    assert made.left == "every cut leaves less than 100.0% of the validation images right" and made.details["pruned"] == 0
+
+
+def test_between_is_on_the_straight_way() -> None:
+    former, network = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+    assert network.running_mean is not None and network.num_batches_tracked is not None
+    network.running_mean.fill_(1.0)
+    network.num_batches_tracked.fill_(7)
+    nn.init.constant_(network.weight, 3.0)
+    made = between(former, network, 0.75)
+    assert made.state_dict()["weight"].tolist() == [2.5] * 3 and made.state_dict()["running_mean"].tolist() == [0.75] * 3
+    assert int(made.state_dict()["num_batches_tracked"]) == 7 and network.weight.tolist() == [3.0] * 3
+    assert torch.equal(between(former, network, 1.0).state_dict()["weight"], network.weight)
+
+
+def test_scribbles_are_thin_and_few() -> None:
+    x = torch.rand(60, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 0.8 + 0.1
+    made = scribbled(x, torch.Generator().manual_seed(0))
+    mask = (made != x).any(1)
+    share = mask.float().mean((1, 2))
+    assert 0.009 < float(share.min()) < 0.02 and 0.05 < float(share.max()) < 0.07
+    middle = functional.avg_pool2d(mask[:, None].float(), 3, 1) == 1  # whole 3x3 squares of it are rare
+    assert float(middle.float().mean() / share.mean()) < 0.1
+    colours = torch.unique(made[0][:, mask[0]].T, dim=0)
+    assert 1 <= len(colours) <= 2
 
 
 def test_auto_audits_before_and_after_and_tells_both(planted: Any, monkeypatch: pytest.MonkeyPatch) -> None:

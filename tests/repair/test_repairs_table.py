@@ -17,9 +17,9 @@ ALL = sorted(members(Repair))
 TUNED = {"steps": 40, "rates": [0.005, 0.002]}
 QUICK: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("consistency", "fine-pruning", "fine-tuning", "ft-sam", "nad", "unlearning"), TUNED),
-    "anp": {"iterations": 30},
+    "anp": {"mask_steps": 30},
     "i-bau": {"rounds": 1, "steps": 8},
-    "rnp": {"unlearning": 20, "recovering": 40},
+    "rnp": {"unlearning": 20, "mask_steps": 40},
 }
 """Less than the defaults: enough to show what is the same for all."""
 MADE: dict[str, Any] = {}

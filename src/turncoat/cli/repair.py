@@ -43,6 +43,8 @@ def repair(
     """Remove a backdoor from a model and keep its accuracy; the model given is left as it is.
 
     A fifth of the clean images chooses, the rest is learnt from. The page beside the new weights tells before and after.
+    Exits with 0 where the model was repaired, 3 where it could not be and the new weights are the old ones, 2 if something given
+    is wrong.
     """
     from turncoat.cli.live import listening
     from turncoat.cli.opening import open_both
@@ -85,7 +87,7 @@ def repair(
         import json
 
         typer.echo(json.dumps(written(result, known, target, notes), allow_nan=False))
-        return
+        raise typer.Exit(3 if result.left else 0)
     typer.echo(lead(result))
     for what, before, after in rows(result, known):
         typer.echo(f"  {what:<38}{before:<36}{after}")
@@ -94,6 +96,8 @@ def repair(
     typer.echo(f"time    {result.seconds:.0f} s")
     typer.echo(f"weights {target}")
     typer.echo(f"report  {page}")
+    if result.left:
+        raise typer.Exit(3)
 
 
 def _auditor(opening: Opening, seed: int, placement: Placement, progress: Progress) -> Audit:

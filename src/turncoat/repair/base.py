@@ -5,14 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, final
 
+from pydantic import Field
 from torch import nn
 
 from turncoat.component import Component
 from turncoat.data.imageset import ImageSet
 from turncoat.detect.models.base import Trigger
 from turncoat.errors import TurncoatError
+from turncoat.repair.networks import accuracy, copied
 from turncoat.train.placement import Placement
 
 
@@ -42,24 +44,47 @@ class Defender:
 
 @dataclass(frozen=True, eq=False)
 class Repaired:
-    """The new network, in eval mode, and what was decided on the way to it, such as a rate or how many channels went."""
+    """The new network, in eval mode, and what was decided on the way to it, such as a rate or how many channels went.
+
+    left: why the network is as it came; "" where it was repaired.
+    """
 
     network: nn.Module
     details: Mapping[str, float] = field(default_factory=dict[str, float])
+    left: str = ""
 
 
 class Repair(Component):
-    """A method that removes backdoors from a model."""
+    """A method that removes backdoors from a model, and leaves one as it came that it cannot repair within the margin."""
 
     family: ClassVar[str] = "repair"
+    version: ClassVar[int] = 2
     paper: ClassVar[str]
     needs_images: ClassVar[bool] = True
     needs_trigger: ClassVar[bool] = False
 
-    @abstractmethod
+    margin: float = Field(default=0.02, ge=0, lt=1, description="of validation accuracy that may be lost")
+
+    @final
     def repair(self, network: nn.Module, defender: Defender) -> Repaired:
         """A new network; the one given is left as it is. The same input gives the same weights.
 
-        network: from float ``(N, C, H, W)`` in [0, 1] to logits. Raises `TurncoatError` for a network that it cannot repair, and
-        for a defender without the images or the trigger that it needs.
+        network: from float ``(N, C, H, W)`` in [0, 1] to logits. A method's network that loses more than the margin on the
+        validation images is not given out, but a copy of ``network``, with the reason. Details tell the accuracy on these images
+        before, and that of the method's network. Raises `TurncoatError` for a network that it cannot repair, and for a defender
+        without the images or the trigger that it needs.
         """
+        made = self._repaired(network, defender)
+        if defender.validation is None:
+            return made
+        former = copied(network, defender.placement)
+        before, after = (accuracy(each, defender.validation, defender.placement) for each in (former, made.network))
+        details = {**made.details, "validation_before": before, "validation_after": after}
+        if after >= before - self.margin:
+            return Repaired(made.network, details, made.left)
+        lost = f"{before:.1%} of the validation images were right before and {after:.1%} after, more lost than {self.margin:.1%}"
+        return Repaired(former, details, lost)
+
+    @abstractmethod
+    def _repaired(self, network: nn.Module, defender: Defender) -> Repaired:
+        """The method's network, whatever it costs; `repair` judges it."""

@@ -38,11 +38,11 @@ class CLP(Repair):
     name: Literal["clp"] = "clp"
     sigmas: float = Field(default=3.0, gt=0, description="standard deviations above the layer's mean from which a channel goes")
 
-    def repair(self, network: nn.Module, defender: Defender) -> Repaired:
+    def _repaired(self, network: nn.Module, defender: Defender) -> Repaired:
         made = copied(network, defender.placement)
         pruned = 0
         for layer in channels(made, defender.shape, defender.placement):
             gone = outlying(lipschitz_bounds(layer), self.sigmas)
             layer.silence(gone)
             pruned += int(gone.sum())
-        return Repaired(made, {"pruned": float(pruned)})
+        return Repaired(made, {"pruned": float(pruned)}, "" if pruned else "no channel stands out")

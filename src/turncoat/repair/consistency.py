@@ -18,10 +18,11 @@ from turncoat.train.hooks import Batch, Hook
 
 
 class Consistency(TrainedOn):
-    """Wants, under random patches, blends, waves, warps and specks, the former answer to each clean image without them.
+    """Wants, under random patches, blends, waves, warps and strokes, the former answer to each clean image without them.
 
     What is laid over an image may then no longer decide. Unlike in DeepSweep the changes are drawn, of all kinds that triggers
-    are made of, and the former answers are kept.
+    are made of, and the former answers are kept. The weights then go a part of the way back to the former ones, which gives back
+    more accuracy than backdoor (as in Wortsman et al.: Robust Fine-Tuning of Zero-Shot Models, CVPR 2022).
     """
 
     paper: ClassVar[str] = (
@@ -30,22 +31,28 @@ class Consistency(TrainedOn):
     )
 
     name: Literal["consistency"] = "consistency"
-    steps: int = Field(default=150, ge=1, description="of 128 images, or of as many as there are")
+    steps: int = Field(default=220, ge=1, description="of 128 images, or of as many as there are")
     rates: tuple[float, ...] = Field(
-        default=(0.055, 0.03, 0.01, 0.003),
+        default=(0.07, 0.05, 0.02, 0.005),
         min_length=1,
         description="peak rates of SGD to try, the highest first, until one fits",
+    )
+    portions: tuple[float, ...] = Field(
+        default=(0.85, 0.75, 0.65),
+        min_length=1,
+        description="of the way from the former weights to the trained ones, tried in turn at each rate",
     )
     share: float = Field(
         default=0.6, gt=0, le=1, description="of the images that are changed; the others keep the clean accuracy"
     )
 
-    def repair(self, network: nn.Module, defender: Defender) -> Repaired:
+    def _repaired(self, network: nn.Module, defender: Defender) -> Repaired:
         def corrupting(network: nn.Module, keeping: Keeping) -> list[Hook]:
             del network, keeping
             return [_Corrupting(self.share, generator(defender.seed, "repair"))]
 
-        return self.told(network, defender, self.tuned(network, defender, corrupting))
+        tuned = self.tuned(network, defender, corrupting, portions=self.portions)
+        return tuned.told(portion=tuned.portion)
 
 
 class _Corrupting(Hook):

@@ -1,4 +1,4 @@
-"""Random changes of images that a person would look past: patches, blends, waves, warps, specks. Each image gets its own."""
+"""Random changes of images that a person would look past: patches, blends, waves, warps, specks, strokes; each image its own."""
 
 from __future__ import annotations
 
@@ -41,13 +41,14 @@ def blended(x: Tensor, draw: Draw) -> Tensor:
 
 
 def waved(x: Tensor, draw: Draw) -> Tensor:
-    """A plane wave in any direction, 1 to 8 periods over the image, is added; amplitude 0.03 to 0.2."""
+    """A plane wave is added, along an axis or in any direction, 1 to 8 periods over the image; amplitude 0.05 to 0.25."""
     count, _, height, width = x.shape
     turn = _between(0, 2 * math.pi, count, draw)
+    turn = torch.where(_chance(count, draw), (turn / (math.pi / 2)).round() * (math.pi / 2), turn)
     periods, phase = _between(1, 8, count, draw), _between(0, 2 * math.pi, count, draw)
     rows, columns = torch.arange(height).view(1, 1, -1, 1) / height, torch.arange(width).view(1, 1, 1, -1) / width
     wave = torch.sin(2 * math.pi * periods * (rows * turn.sin() + columns * turn.cos()) + phase)
-    return (x + (_between(0.03, 0.2, count, draw) * wave).to(x)).clamp(0, 1)
+    return (x + (_between(0.05, 0.25, count, draw) * wave).to(x)).clamp(0, 1)
 
 
 def warped(x: Tensor, draw: Draw) -> Tensor:
@@ -75,7 +76,30 @@ def specked(x: Tensor, draw: Draw) -> Tensor:
     return torch.where(mask, colour, x)
 
 
-KINDS: tuple[Callable[[Tensor, Draw], Tensor], ...] = (patched, blended, waved, warped, specked)
+def scribbled(x: Tensor, draw: Draw) -> Tensor:
+    """1 to 6% of the pixels, in thin strokes or dots, take one of two colours, often pure ones; some strokes follow the image."""
+    count, channels, height, width = x.shape
+
+    def smooth(side: int) -> Tensor:
+        field = torch.rand(count, 1, side, side, generator=draw)
+        return functional.interpolate(field, (height, width), mode="bicubic", align_corners=True).to(x)
+
+    field = smooth(6)
+    field = torch.where(_chance(count, draw).to(x.device), x.mean(1, keepdim=True) + 0.3 * field, field)
+    level = field.flatten(1).gather(1, torch.randint(height * width, (count, 1), generator=draw).to(x.device))
+    off = (field - level.view(-1, 1, 1, 1)).abs()  # a stroke: where the field is about at the level
+    dots = torch.rand(count, 1, height, width, generator=draw).to(x)
+    off = torch.where(torch.rand(count, 1, 1, 1, generator=draw).to(x) < 0.25, dots, off)
+    off = off + 10 * (smooth(5) < 0.5)  # in a part of the image
+    share = _between(0.01, 0.06, count, draw).flatten().to(x.device)
+    cut = off.flatten(1).sort(dim=1).values.gather(1, (share * (height * width - 1)).long()[:, None])
+    colours = torch.rand(2, count, channels, 1, 1, generator=draw)
+    colours = torch.where(torch.rand(count, 1, 1, 1, generator=draw) < 0.6, colours.round(), colours).to(x)
+    which = functional.interpolate(torch.rand(count, 1, 4, 4, generator=draw), (height, width), mode="nearest").to(x)
+    return torch.where(off <= cut.view(-1, 1, 1, 1), torch.where(which < 0.6, *colours), x)
+
+
+KINDS: tuple[Callable[[Tensor, Draw], Tensor], ...] = (patched, blended, waved, warped, specked, scribbled)
 
 
 def corrupted(x: Tensor, share: float, draw: Draw) -> Tensor:

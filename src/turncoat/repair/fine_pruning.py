@@ -25,7 +25,7 @@ class FinePruning(TrainedOn):
     step: float = Field(default=0.01, gt=0, lt=1, description="share of the channels that goes at a time, at least one")
     drop: float = Field(default=0.1, ge=0, lt=1, description="of validation accuracy, at which the pruning stops")
 
-    def repair(self, network: nn.Module, defender: Defender) -> Repaired:
+    def _repaired(self, network: nn.Module, defender: Defender) -> Repaired:
         _, validation = defender.images
         before = accuracy(network, validation, defender.placement)
         gone = self.prune(network, defender, before - self.drop)
@@ -36,7 +36,7 @@ class FinePruning(TrainedOn):
             layer.silence(gone)
             return [_Silenced(layer, gone)]
 
-        return self.told(network, defender, self.tuned(network, defender, cut), pruned=float(len(gone)))
+        return self.tuned(network, defender, cut).told(pruned=float(len(gone)))
 
     def prune(self, network: nn.Module, defender: Defender, floor: float) -> Tensor:
         """Positions of the channels that can go while at least ``floor`` of the validation images are right; the step that

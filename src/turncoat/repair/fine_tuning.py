@@ -19,5 +19,5 @@ class FineTuning(TrainedOn):
     name: Literal["fine-tuning"] = "fine-tuning"
     steps: int = Field(default=120, ge=1, description="of 128 images, or of as many as there are")
 
-    def repair(self, network: nn.Module, defender: Defender) -> Repaired:
-        return self.told(network, defender, self.tuned(network, defender))
+    def _repaired(self, network: nn.Module, defender: Defender) -> Repaired:
+        return self.tuned(network, defender).told()

@@ -61,9 +61,8 @@ class FTSAM(TrainedOn):
     name: Literal["ft-sam"] = "ft-sam"
     rho: float = Field(default=2.0, gt=0, description="radius of the neighbourhood, relative to each weight")
 
-    def repair(self, network: nn.Module, defender: Defender) -> Repaired:
-        tuned = self.tuned(network, defender, lambda _, keeping: [SharpnessAware(self.rho, keeping)])
-        return self.told(network, defender, tuned)
+    def _repaired(self, network: nn.Module, defender: Defender) -> Repaired:
+        return self.tuned(network, defender, lambda _, keeping: [SharpnessAware(self.rho, keeping)]).told()
 
 
 def _gradients(loss: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:

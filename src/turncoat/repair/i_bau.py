@@ -39,14 +39,13 @@ class IBAU(Repair):
     batch_size: int = Field(default=128, ge=2)
     implicit: int = Field(default=32, ge=1, description="images of a batch that the implicit part is computed on, its dear part")
     keep: float = Field(default=0.9, ge=0, lt=1, description="share of the loss that keeps the former answers; 0: labels alone")
-    margin: float = Field(default=0.02, ge=0, lt=1, description="of validation accuracy that may be lost")
 
-    def repair(self, network: nn.Module, defender: Defender) -> Repaired:
+    def _repaired(self, network: nn.Module, defender: Defender) -> Repaired:
         images, validation = defender.images
         placement, draw = defender.placement, generator(defender.seed, "repair")
         before = accuracy(network, validation, placement)
         former, made = copied(network, placement).requires_grad_(False), copied(network, placement)
-        kept, after, done = copy.deepcopy(made), before, 0
+        kept, done = copy.deepcopy(made), 0
         weights = [weight for weight in made.parameters() if weight.requires_grad]
         optimizer = torch.optim.Adam(weights, self.lr)
         for _ in range(self.rounds):
@@ -62,11 +61,11 @@ class IBAU(Repair):
             made.zero_grad(set_to_none=True)
             renewed = copy.deepcopy(made)
             renew_statistics(renewed, images.images, placement)
-            found = accuracy(renewed, validation, placement)
-            if found < before - self.margin:
+            if accuracy(renewed, validation, placement) < before - self.margin:
                 break
-            kept, after, done = renewed, found, done + 1
-        return Repaired(kept.eval(), {"rounds": float(done), "validation_before": before, "validation_after": after})
+            kept, done = renewed, done + 1
+        left = "" if done else f"the first round costs more than {self.margin:.1%} of validation accuracy"
+        return Repaired(kept.eval(), {"rounds": float(done)}, left)
 
     def _ascended(self, network: nn.Module, delta: Tensor, batch: _Shown) -> Tensor:
         delta = delta.detach().requires_grad_()

@@ -36,10 +36,9 @@ class NAD(TrainedOn):
     beta: tuple[float, float] = Field(default=(500.0, 1000.0), description="weight of the first stage and of those after it")
     power: float = Field(default=2.0, gt=0)
 
-    def repair(self, network: nn.Module, defender: Defender) -> Repaired:
+    def _repaired(self, network: nn.Module, defender: Defender) -> Repaired:
         teacher = self.tuned(network, defender).network.requires_grad_(False)
-        tuned = self.tuned(network, defender, lambda student, _: [_Distilling(self, teacher, student)])
-        return self.told(network, defender, tuned)
+        return self.tuned(network, defender, lambda student, _: [_Distilling(self, teacher, student)]).told()
 
 
 class _Distilling(Hook):

@@ -39,6 +39,20 @@ def norms(network: nn.Module) -> list[_BatchNorm]:
 
 
 @torch.no_grad()
+def between(former: nn.Module, network: nn.Module, portion: float) -> nn.Module:
+    """A new network whose weights and statistics lie so far on the straight way from the former one's to ``network``'s.
+
+    1: those of ``network``, on its device. What is no real number, such as a count of batches, is that of ``network``.
+    """
+    made = copy.deepcopy(network)
+    start = former.state_dict()
+    for key, value in made.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(start[key].to(value), 1 - portion)
+    return made
+
+
+@torch.no_grad()
 def renew_statistics(network: nn.Module, images: Tensor, placement: Placement) -> None:
     """Give each batch norm the mean and variance over all of these uint8 images, by their running average over batches.
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from turncoat.errors import TurncoatError
 from turncoat.repair.base import Defender, Repaired
 from turncoat.repair.choose import strongest
-from turncoat.repair.networks import accuracy, copied, norms, renew_statistics
+from turncoat.repair.networks import copied, norms, renew_statistics
 
 Tensors = Mapping[str, Tensor]
 
@@ -53,8 +53,7 @@ def cut_lowest(network: nn.Module, mask: Tensors, defender: Defender, floor: flo
     mask: ``(neurons,)`` in [0, 1] by layer. thresholds: that many, evenly in [0, 1), are tried, the highest first; the mistake to
     avoid is to choose among them by test images or by a trigger's success.
     """
-    images, validation = defender.images
-    before = accuracy(network, validation, defender.placement)
+    images, _ = defender.images
 
     def cut(threshold: float) -> nn.Module:
         made = copied(network, defender.placement)
@@ -70,9 +69,10 @@ def cut_lowest(network: nn.Module, mask: Tensors, defender: Defender, floor: flo
     different = [
         height for place, height in enumerate(heights) if place + 1 == len(heights) or counts[place] != counts[place + 1]
     ]
-    threshold, found, after = strongest(different, cut, defender, floor)
-    gone = float(counts[heights.index(threshold)])
-    return Repaired(found, {"threshold": threshold, "pruned": gone, "validation_before": before, "validation_after": after})
+    threshold, found, _ = strongest(different, cut, defender, floor)
+    gone = counts[heights.index(threshold)]
+    left = "" if gone else f"every cut leaves less than {floor:.1%} of the validation images right"
+    return Repaired(found, {"threshold": threshold, "pruned": float(gone)}, left)
 
 
 def _over(factors: Tensor, weights: Tensor) -> Tensor:

@@ -21,9 +21,6 @@ from turncoat.train.placement import Placement, place
 AUTO = ("consistency", "unlearning", "ft-sam")
 """What ``auto`` tries, of what the model and the images allow; with equal figures the first is taken."""
 
-_MARGIN = 0.02
-"""Validation accuracy that ``auto`` may lose."""
-
 
 @dataclass(frozen=True)
 class Audited:
@@ -58,13 +55,16 @@ class Attempt:
     seen: Seen
     details: dict[str, float]
     seconds: float
+    left: str = ""
+    """Why the network is as it came; "" where it was repaired."""
 
 
 @dataclass(frozen=True, eq=False)
 class RepairResult:
     """The network of choice, and how it was come by.
 
-    refused: by method, why it could not repair this network. seconds: of all, the audits among them.
+    refused: by method, why it could not repair this network. left: why the network of choice is as it came; "" where it was
+    repaired. seconds: of all, the audits among them.
     """
 
     network: nn.Module
@@ -76,6 +76,7 @@ class RepairResult:
     trigger: Trigger | None
     target: int | None
     seconds: float
+    left: str = ""
 
 
 def repair_model(
@@ -94,10 +95,11 @@ def repair_model(
     """Repair a network that may be backdoored, and say what the defender can know of it before and after.
 
     network: from float ``(N, C, H, W)`` in [0, 1] to logits; left as it is. clean: images that the defender trusts, 80% to learn
+network: from float ``(N, C, H, W)`` in [0, 1] to logits; left as it is. clean: images that the defender trusts, 80% to learn
     from and 20% to choose by; None for a method that needs none, with their ``shape`` (C, H, W). method: a repair, its name, or
-    ``auto``: several, of which is taken the one under which the recovered trigger succeeds least, among those that keep the
-    validation accuracy within two points. trigger, target: of an audit that was made; ``audit`` makes one before, where there is
-    none, and one after.
+    ``auto``: several, of which is taken the one under which the recovered trigger succeeds least, among those that repair within
+    their margin of validation accuracy. What cannot be repaired within it comes back as it came, and ``left`` says why. trigger,
+    target: of an audit that was made; ``audit`` makes one before, where there is none, and one after.
 
     Raises `TurncoatError` for an unknown method, and one without the images or the trigger that it needs.
     """
@@ -120,14 +122,18 @@ def repair_model(
     if method == "auto":
         methods = _that_can(methods, defender)
     attempts, refused = _attempts(methods, network, defender, progress)
-    chosen = best(attempts, before)
+    chosen = best(attempts)
     after = chosen.seen
-    if audit is not None and p_before is not None:
+    if chosen.left:
+        after = before
+    elif audit is not None and p_before is not None:
         progress("auditing again", 0, 1)
         after = Seen(after.accuracy, after.success, audit(chosen.network, clean).p_value)
         progress("auditing again", 1, 1)
     spent = time.perf_counter() - started
-    return RepairResult(chosen.network, chosen.repair, before, after, tuple(attempts), refused, trigger, target, spent)
+    return RepairResult(
+        chosen.network, chosen.repair, before, after, tuple(attempts), refused, trigger, target, spent, chosen.left
+    )
 
 
 def parsed(method: str | Repair) -> Repair:
@@ -149,20 +155,17 @@ def look(network: nn.Module, defender: Defender, p_value: float | None = None) -
     return Seen(right(network, images, defender.placement), hit, p_value)
 
 
-def best(attempts: Sequence[Attempt], before: Seen) -> Attempt:
-    """Among those that keep the accuracy, the one on which the recovered trigger succeeds least; then the most accurate.
+def best(attempts: Sequence[Attempt]) -> Attempt:
+    """Among those that were repaired, the one on which the recovered trigger succeeds least; of equals the most accurate.
 
-    Where none keeps it: the most accurate. The first of equals.
+    Without a recovered trigger the first of them: the most accurate may be the one that changed least.
     """
-    if before.accuracy is None:
-        return attempts[0]
-    floor = before.accuracy.value - _MARGIN
 
     def order(attempt: Attempt) -> tuple[bool, float, float]:
-        accuracy = attempt.seen.accuracy.value if attempt.seen.accuracy else 0.0
-        hit = attempt.seen.success.value if attempt.seen.success else 0.0
-        keeps = accuracy >= floor
-        return not keeps, hit if keeps else 0.0, -accuracy
+        seen = attempt.seen
+        if seen.success is None:
+            return bool(attempt.left), 0.0, 0.0
+        return bool(attempt.left), seen.success.value, -(seen.accuracy.value if seen.accuracy else 0.0)
 
     return min(attempts, key=order)
 
@@ -196,4 +199,4 @@ def _attempt(repair: Repair, network: nn.Module, defender: Defender) -> Attempt:
     started = time.perf_counter()
     made = repair.repair(network, defender)
     spent = time.perf_counter() - started
-    return Attempt(repair, made.network, look(made.network, defender), dict(made.details), spent)
+    return Attempt(repair, made.network, look(made.network, defender), dict(made.details), spent, made.left)

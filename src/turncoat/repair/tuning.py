@@ -12,7 +12,7 @@ from torch import nn
 from turncoat.errors import TurncoatError
 from turncoat.repair.base import Defender, Repair, Repaired
 from turncoat.repair.keeping import Keeping, may_be_mirrored
-from turncoat.repair.networks import accuracy, copied, norms, renew_statistics
+from turncoat.repair.networks import accuracy, between, copied, norms, renew_statistics
 from turncoat.seeds import seed_for
 from turncoat.train.engine import Diverged, train
 from turncoat.train.hooks import Batch, Hook
@@ -32,11 +32,16 @@ def plain(network: nn.Module, keeping: Keeping) -> Sequence[Hook]:
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """A network that was trained on at a rate, and its validation accuracy."""
+    """A network that was trained on at a rate, portion of the way from the former weights taken, and its validation accuracy."""
 
     network: nn.Module
     rate: float
+    portion: float
     accuracy: float
+
+    def told(self, **more: float) -> Repaired:
+        """With the rate."""
+        return Repaired(self.network, {**more, "rate": self.rate})
 
 
 class TrainedOn(Repair):
@@ -54,11 +59,13 @@ class TrainedOn(Repair):
         default=(0.1, 0.03, 0.01, 0.003), min_length=1, description="peak rates of SGD to try, the highest first, until one fits"
     )
     keep: float = Field(default=0.9, ge=0, lt=1, description="share of the loss that keeps the former answers; 0: labels alone")
-    margin: float = Field(default=0.02, ge=0, lt=1, description="of validation accuracy that may be lost")
 
-    def tuned(self, network: nn.Module, defender: Defender, prepare: Prepare = plain, *, steps: int | None = None) -> Tuned:
+    def tuned(
+        self, network: nn.Module, defender: Defender, prepare: Prepare = plain, *, portions: Sequence[float] = (1.0,)
+    ) -> Tuned:
         """A copy of ``network``, trained on at the first of the rates at which its accuracy is within the margin of before; the
-        most accurate one if none is. Raises `TurncoatError` where all diverge.
+        most accurate one if none is. portions: of the way from the former weights to the trained ones, tried in this order
+        at each rate. Raises `TurncoatError` where all diverge.
         """
         images, validation = defender.images
         former = copied(network, defender.placement).requires_grad_(False)
@@ -69,7 +76,7 @@ class TrainedOn(Repair):
             made, keeping = copied(network, defender.placement), Keeping(former, self.keep)
             hooks = [*([Steady()] if self.steady else []), *([keeping] if self.keep else []), *prepare(made, keeping)]
             settings = TrainSettings(
-                epochs=(steps or self.steps) / max(1, len(images) // BATCH),
+                epochs=self.steps / max(1, len(images) // BATCH),
                 batch_size=BATCH,
                 optimizer="sgd",
                 lr=rate,
@@ -83,22 +90,17 @@ class TrainedOn(Repair):
                 train(made, images, settings, seed_for(defender.seed, "repair"), defender.placement, hooks=hooks)
             except Diverged:
                 continue
-            if not self.steady:
-                renew_statistics(made, images.images, defender.placement)
-            found = Tuned(made, rate, accuracy(made, validation, defender.placement))
-            best = found if best is None or found.accuracy > best.accuracy else best
-            if found.accuracy >= floor:
-                return found
+            for portion in portions:
+                there = between(former, made, portion)
+                if not self.steady:
+                    renew_statistics(there, images.images, defender.placement)
+                found = Tuned(there, rate, portion, accuracy(there, validation, defender.placement))
+                best = found if best is None or found.accuracy > best.accuracy else best
+                if found.accuracy >= floor:
+                    return found
         if best is None:
             raise TurncoatError(f"{self.name}: the training diverged at every rate; give it lower ones than {self.rates}")
         return best
-
-    def told(self, network: nn.Module, defender: Defender, tuned: Tuned, **more: float) -> Repaired:
-        """With the rate, and the validation accuracy before and after."""
-        before = accuracy(network, defender.images[1], defender.placement)
-        return Repaired(
-            tuned.network, {**more, "rate": tuned.rate, "validation_before": before, "validation_after": tuned.accuracy}
-        )
 
 
 class Steady(Hook):

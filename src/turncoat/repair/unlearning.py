@@ -27,7 +27,7 @@ class Unlearning(TrainedOn):
     name: Literal["unlearning"] = "unlearning"
     share: float = Field(default=0.2, gt=0, le=1, description="of each batch that bears the trigger")
 
-    def repair(self, network: nn.Module, defender: Defender) -> Repaired:
+    def _repaired(self, network: nn.Module, defender: Defender) -> Repaired:
         trigger = defender.trigger
         if trigger is None:
             raise TurncoatError(
@@ -38,7 +38,7 @@ class Unlearning(TrainedOn):
             del network, keeping
             return [Stamping(trigger, self.share, generator(defender.seed, "repair"))]
 
-        return self.told(network, defender, self.tuned(network, defender, stamping))
+        return self.tuned(network, defender, stamping).told()
 
 
 class Stamping(Hook):

@@ -28,13 +28,20 @@ def as_json(result: RepairResult, known: Known, out: Path | None, notes: Sequenc
     """All shares are in [0, 1], with 95% intervals and n; null where there is nothing to tell one by."""
     return {
         "method": result.repair.model_dump(mode="json"),
+        "left_as_it_came": result.left or None,
         "out": None if out is None else str(out),
         "before": _seen(result.before),
         "after": _seen(result.after),
         "known_attack": {metric: {"before": _row(a), "after": _row(b)} for metric, (a, b) in known.items()} or None,
         "target": result.target,
         "attempts": [
-            {"name": each.repair.name, "seen": _seen(each.seen), "details": each.details, "seconds": each.seconds}
+            {
+                "name": each.repair.name,
+                "seen": _seen(each.seen),
+                "details": each.details,
+                "left_as_it_came": each.left or None,
+                "seconds": each.seconds,
+            }
             for each in result.attempts
         ],
         "refused": dict(result.refused),
@@ -60,6 +67,8 @@ def rows(result: RepairResult, known: Known) -> list[tuple[str, str, str]]:
 def lead(result: RepairResult) -> str:
     """What was done, in a sentence."""
     tried = len(result.attempts)
+    if result.left:
+        return f"Not repaired, left as it came: by {result.repair.name}, {result.left}"
     how = f"Repaired by {result.repair.name}" + (f", the best of {tried} methods by the defender's images" if tried > 1 else "")
     if result.before.accuracy is None or result.after.accuracy is None:
         return how
@@ -86,7 +95,9 @@ def sheet(result: RepairResult, known: Known, name: str, notes: Sequence[str]) -
             each.repair.name,
             told(each.seen.accuracy),
             told(each.seen.success),
-            ", ".join(f"{key} {value:g}" for key, value in each.details.items() if not key.startswith("validation")),
+            ", ".join(f"{key} {value:g}" for key, value in each.details.items() if not key.startswith("validation"))
+            if not each.left
+            else f"left as it came: {each.left}",
             duration(each.seconds),
         )
         for each in result.attempts
