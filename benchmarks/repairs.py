@@ -28,7 +28,7 @@ from turncoat.evaluate.victim import evaluate_attack, evaluate_clean
 from turncoat.experiment.maketriggers import restored
 from turncoat.experiment.repaired import FIGURES
 from turncoat.experiment.weights import load_network
-from turncoat.intake import open_model
+from turncoat.intake.model import open_model
 from turncoat.progress import silent
 from turncoat.repair import Defender, Repair
 from turncoat.repair.split import split_clean

@@ -94,9 +94,9 @@ def scribbled(x: Tensor, draw: Draw) -> Tensor:
     share = _between(0.01, 0.06, count, draw).flatten().to(x.device)
     cut = off.flatten(1).sort(dim=1).values.gather(1, (share * (height * width - 1)).long()[:, None])
     colours = torch.rand(2, count, channels, 1, 1, generator=draw)
-    colours = torch.where(torch.rand(count, 1, 1, 1, generator=draw) < 0.6, colours.round(), colours).to(x)
+    one, other = torch.where(torch.rand(count, 1, 1, 1, generator=draw) < 0.6, colours.round(), colours).to(x).unbind()
     which = functional.interpolate(torch.rand(count, 1, 4, 4, generator=draw), (height, width), mode="nearest").to(x)
-    return torch.where(off <= cut.view(-1, 1, 1, 1), torch.where(which < 0.6, *colours), x)
+    return torch.where(off <= cut.view(-1, 1, 1, 1), torch.where(which < 0.6, one, other), x)
 
 
 KINDS: tuple[Callable[[Tensor, Draw], Tensor], ...] = (patched, blended, waved, warped, specked, scribbled)

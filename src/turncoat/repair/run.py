@@ -95,7 +95,6 @@ def repair_model(
     """Repair a network that may be backdoored, and say what the defender can know of it before and after.
 
     network: from float ``(N, C, H, W)`` in [0, 1] to logits; left as it is. clean: images that the defender trusts, 80% to learn
-network: from float ``(N, C, H, W)`` in [0, 1] to logits; left as it is. clean: images that the defender trusts, 80% to learn
     from and 20% to choose by; None for a method that needs none, with their ``shape`` (C, H, W). method: a repair, its name, or
     ``auto``: several, of which is taken the one under which the recovered trigger succeeds least, among those that repair within
     their margin of validation accuracy. What cannot be repaired within it comes back as it came, and ``left`` says why. trigger,
