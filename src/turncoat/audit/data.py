@@ -20,9 +20,9 @@ from turncoat.data.imageset import ImageSet
 from turncoat.data.named import NamedImages, load_named
 from turncoat.data.picture import Size
 from turncoat.detect.data.base import DataDetector
-from turncoat.detect.data.combine import Combined, Evaluated, against_classes, against_doubt, combine
+from turncoat.detect.data.combine import Combined, combine
+from turncoat.detect.data.evaluated import Evaluated, against_classes, against_doubt
 from turncoat.detect.data.evidence import Evidence
-from turncoat.detect.data.label_doubt import label_doubt
 from turncoat.errors import TurncoatError
 from turncoat.progress import Progress, silent
 from turncoat.train.placement import Placement, place
@@ -119,21 +119,19 @@ def audit_data(
     chosen = _chosen(methods)
     source = _source(data, size, progress)
     annotators = None if by is None else read_annotators(by, source.names)
-    images, classes = source.data, len(source.data.classes)
+    images = source.data
     evidence = Evidence(images, network, placement or place(), seed, progress)
     evaluated, seconds = list[Evaluated](), dict[str, float]()
-    doubt: Tensor | None = None
     for done, method in enumerate(chosen):
         progress(f"auditing: {method.name}", done, len(chosen))
         before, shared = time.perf_counter(), sum(evidence.seconds.values())
-        scores = method.scores(evidence)
-        if method.looks_for == "labels":
-            doubt = label_doubt(evidence.held_out_logits, images.labels)[0] if doubt is None else doubt
-            evaluated.append(against_doubt(method, scores, doubt, images.labels, classes))
-        else:
-            evaluated.append(against_classes(method, scores, images.labels, classes))
+        evaluated.append(_evaluate(method, evidence))
         seconds[method.name] = time.perf_counter() - before - sum(evidence.seconds.values()) + shared
     combined = combine(evaluated, images.labels)
+    if any(method.looks_for == "labels" for method in combined.told):
+        evidence = evidence.believing(_believed(evidence, evaluated))
+        again = [_evaluate(one.method, evidence) if one.method.looks_for == "labels" else one for one in evaluated]
+        combined = combine(again, images.labels)
     likely = evidence.held_out_logits.argmax(1) if evidence.crossed else images.labels
     audit = DataAudit(source, combined, likely, seconds, dict(evidence.seconds), time.perf_counter() - started)
     if annotators is None:
@@ -142,6 +140,21 @@ def audit_data(
     suspect[audit.suspects] = True
     found = attribute(cast(list[bool], suspect.tolist()), annotators)
     return DataAudit(source, combined, likely, seconds, dict(evidence.seconds), audit.seconds, found)
+
+
+def _evaluate(method: DataDetector, evidence: Evidence) -> Evaluated:
+    scores, labels = method.scores(evidence), evidence.data.labels
+    if method.looks_for == "labels":
+        return against_doubt(method, scores, evidence.doubt, labels, evidence.classes)
+    return against_classes(method, scores, labels, evidence.classes)
+
+
+def _believed(evidence: Evidence, evaluated: Sequence[Evaluated]) -> Tensor:
+    """The labels of the data, but where they are doubted the likeliest other one; int64 ``(N,)``."""
+    labels = evidence.data.labels
+    doubt = torch.stack([one.counted for one in evaluated if one.method.looks_for == "labels"]).amax(0)
+    other = evidence.held_out_logits.scatter(1, labels[:, None], -torch.inf).argmax(1)
+    return torch.where(doubt > SUSPECT, other, labels)
 
 
 def _source(data: str | Path | ImageSet | NamedImages, size: Size | None, progress: Progress) -> NamedImages:

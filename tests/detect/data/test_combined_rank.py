@@ -6,9 +6,12 @@ import pytest
 import torch
 
 from turncoat.audit.annotators import attribute
-from turncoat.detect.data.combine import against_classes, against_doubt, combine
+from turncoat.detect.data.combine import combine
 from turncoat.detect.data.common_component import CommonComponent
-from turncoat.detect.data.label_doubt import LabelDoubt, label_doubt
+from turncoat.detect.data.doubt import label_doubt
+from turncoat.detect.data.duplicate_patch import DuplicatePatch
+from turncoat.detect.data.evaluated import against_classes, against_doubt
+from turncoat.detect.data.label_doubt import LabelDoubt
 from turncoat.detect.data.spectral import SpectralSignatures
 from turncoat.detect.data.strip import Strip
 from turncoat.detect.metrics import auroc
@@ -47,6 +50,43 @@ def test_silent_methods_do_not_drown_a_loud_one() -> None:
     assert together.estimated == pytest.approx(60, abs=6)
     assert 50 <= together.to_inspect() <= 75
     assert together.false_discovery_rate(55) < 0.1
+
+
+def test_what_is_explained_already_is_not_counted_again() -> None:
+    sharp = against_classes(CommonComponent(), noise(0) + 12.0 * TRUTH, LABELS, 10)
+    oddities = (LABELS == 3) & (torch.arange(5000) % 500 >= 470)
+    dull = against_classes(DuplicatePatch(), 0.1 * noise(1).abs() + 2.0 * TRUTH + 0.5 * oddities, LABELS, 10)
+    assert dull.stands_out
+    assert combine([sharp, dull], LABELS).estimated == pytest.approx(60, abs=3)
+
+
+def test_what_is_not_explained_is_added() -> None:
+    second = (LABELS == 3) & (torch.arange(5000) % 500 >= 450)
+    first = against_classes(CommonComponent(), noise(0) + 12.0 * TRUTH, LABELS, 10)
+    other = against_classes(DuplicatePatch(), 0.1 * noise(1).abs() + 2.0 * second, LABELS, 10)
+    assert combine([first, other], LABELS).estimated == pytest.approx(110, abs=5)
+
+
+def test_oddities_of_a_class_far_below_its_poison_are_not_counted() -> None:
+    own = LABELS == 3
+    scores = torch.where(own, noise(0).abs() / 4, 0.0) + 2.0 * TRUTH  # other classes have none: every own one is rare
+    assert against_classes(DuplicatePatch(), scores, LABELS, 10).estimated == pytest.approx(60, abs=3)
+
+
+def test_the_body_of_a_class_is_not_counted_where_the_others_have_no_scores() -> None:
+    scores = torch.where(LABELS == 3, noise(0), 0.0) + 5.0 * TRUTH
+    assert against_classes(CommonComponent(), scores, LABELS, 10).estimated == pytest.approx(60, abs=12)
+
+
+def test_false_labels_that_an_image_method_explains_are_not_counted_again() -> None:
+    given = torch.where(TRUTH, 7, LABELS)
+    doubt, _ = label_doubt(predictions(LABELS, 1.0), given)
+    labels = against_doubt(LabelDoubt(), doubt, doubt, given, 10)
+    images = against_classes(CommonComponent(), noise(0) + 12.0 * TRUTH, given, 10)
+    together = combine([images, labels], given)
+    assert labels.estimated > 50
+    assert len(together.told) == 1
+    assert together.estimated == pytest.approx(60, abs=3)
 
 
 def test_a_method_that_does_not_convict_needs_one_of_another_kind() -> None:

@@ -12,10 +12,10 @@ from turncoat.component import members
 from turncoat.data.imageset import ImageSet
 from turncoat.detect.data.activation_clustering import ActivationClustering
 from turncoat.detect.data.base import DataDetector
-from turncoat.detect.data.combine import against_classes
 from turncoat.detect.data.common_component import CommonComponent
 from turncoat.detect.data.content import canonical_order, halves
 from turncoat.detect.data.duplicate_patch import DuplicatePatch
+from turncoat.detect.data.evaluated import against_classes
 from turncoat.detect.data.evidence import Evidence
 from turncoat.detect.data.frequency import Frequency
 from turncoat.detect.data.spectral import SpectralSignatures

@@ -20,6 +20,7 @@ class CommonComponent(DataDetector):
     rests_on: ClassVar[Rests] = "pixels"
     convicts: ClassVar[bool] = True
     floor: ClassVar[float] = 4.0
+    in_deviations: ClassVar[bool] = True
     says: ClassVar[str] = "carries the pattern that images of its class share and others lack"
 
     name: Literal["common-component"] = "common-component"

@@ -17,7 +17,7 @@ _FEW = 4
 
 _QUARTILE = 1.4826  # of a normal distribution, standard deviations between the median and the lower quartile
 _MANY, _LUMPS = 0.3, 4.0
-"""An upper lump of this share of its class, so many deviations from the lower one, is not the class's body."""
+"""An upper lump of this share of its class, so many deviations from the lower one (see `are_apart`), is not the class's body."""
 
 
 def peculiar(
@@ -96,16 +96,15 @@ def above_body(own: Tensor, others: Tensor) -> Tensor:
     """
     centre = own.median()
     scale = (centre - own.quantile(0.25)) * _QUARTILE
-    low, high = _lumps(own)
-    apart = high.mean() - low.mean()
-    if min(len(low), len(high)) > 3 and len(high) > _MANY * len(own) and apart > _LUMPS * (low.std() + high.std()) / 2:
+    low, high = lumps(own)
+    if len(high) > _MANY * len(own) and are_apart(low, high):
         centre, scale = low.median(), (low - low.median()).abs().median() * 1.4826
     _, elsewhere = centre_and_scale(others)
     return (own - centre) / torch.maximum(scale, elsewhere)
 
 
-def _lumps(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Two lumps of float ``(n,)``: the split that leaves least variance within."""
+def lumps(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Two lumps of float ``(n,)``, the lower and the upper one, rising: the split that leaves least variance within."""
     ordered = values.sort().values
     n = len(ordered)
     if n < 2:
@@ -115,3 +114,8 @@ def _lumps(values: Tensor) -> tuple[Tensor, Tensor]:
     between = (sums[-1] * below / n - sums[:-1]).square() / (below * (n - below))
     place = int(between.argmax()) + 1
     return ordered[:place], ordered[place:]
+
+
+def are_apart(low: Tensor, high: Tensor) -> bool:
+    """Whether two lumps of values are farther apart than the halves of one would be."""
+    return min(len(low), len(high)) > 3 and bool(high.mean() - low.mean() > _LUMPS * (low.std() + high.std()) / 2)

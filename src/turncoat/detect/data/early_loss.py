@@ -19,6 +19,7 @@ class EarlyLoss(DataDetector):
     paper: ClassVar[str] = "Li, Lyu, Koren, Lyu, Li, Ma: Anti-Backdoor Learning, 2021"
     looks_for: ClassVar[LooksFor] = "images"
     rests_on: ClassVar[Rests] = "behaviour"
+    in_deviations: ClassVar[bool] = True
     says: ClassVar[str] = "learnt earlier than others of its class"
 
     name: Literal["early-loss"] = "early-loss"

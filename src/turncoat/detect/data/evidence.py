@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from turncoat.data.imageset import ImageSet
 from turncoat.detect.data.content import content_keys, halves
+from turncoat.detect.data.doubt import label_doubt
 from turncoat.detect.data.surrogate import Trained, shrink, train_surrogate
 from turncoat.progress import Progress, silent
 from turncoat.train.layers import Watch
@@ -38,6 +39,12 @@ class Evidence:
     seed: int
     progress: Progress = silent
     seconds: dict[str, float] = field(default_factory=dict[str, float])
+    believed: Tensor | None = None
+    """int64 ``(N,)``: labels to train the networks on that judge labels; None: those of the data."""
+
+    def believing(self, labels: Tensor) -> Evidence:
+        """The same with other `believed` labels: what false labels taught these networks is not held against the data twice."""
+        return replace(self, believed=labels)
 
     @property
     def classes(self) -> int:
@@ -92,8 +99,8 @@ class Evidence:
         They see coarse images: what a class is like remains, faint triggers do not, so that false labels are not believed.
         """
         trained, features, logits = list[Trained](), torch.empty(0), torch.empty(0)
-        coarse = shrink(self.data, _COARSE)
-        with self._timed("cross-training"):
+        coarse = shrink(self.data if self.believed is None else self.data.with_labels(self.believed), _COARSE)
+        with self._timed("cross-training" if self.believed is None else "cross-training again"):
             for own in (self.half, ~self.half):
                 one = train_surrogate(coarse.subset(own), self.placement, self.seed, self.progress)
                 found = look(one.network, coarse.images[~own], self.placement, self.progress)
@@ -123,6 +130,11 @@ class Evidence:
     def held_out(self) -> Tensor:
         """float32 ``(N, classes)``: `held_out_logits` as probabilities."""
         return self.held_out_logits.softmax(1)
+
+    @cached_property
+    def doubt(self) -> Tensor:
+        """float64 ``(N,)``: the chance that a sample's label is wrong, by `held_out_logits`."""
+        return label_doubt(self.held_out_logits, self.data.labels)[0]
 
     @property
     def held_out_features(self) -> Tensor:

@@ -20,6 +20,7 @@ class Frequency(DataDetector):
     looks_for: ClassVar[LooksFor] = "images"
     rests_on: ClassVar[Rests] = "pixels"
     floor: ClassVar[float] = 3.0
+    in_deviations: ClassVar[bool] = True
     says: ClassVar[str] = "has the spectrum that images of its class share and others lack"
 
     name: Literal["frequency"] = "frequency"

@@ -26,6 +26,7 @@ class SpectralSignatures(DataDetector):
     looks_for: ClassVar[LooksFor] = "images"
     rests_on: ClassVar[Rests] = "features"
     floor: ClassVar[float] = 3.0
+    in_deviations: ClassVar[bool] = True
     says: ClassVar[str] = "lies far along its class's top singular vector"
 
     name: Literal["spectral-signatures"] = "spectral-signatures"

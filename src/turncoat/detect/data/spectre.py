@@ -43,6 +43,7 @@ class Spectre(DataDetector):
     looks_for: ClassVar[LooksFor] = "images"
     rests_on: ClassVar[Rests] = "features"
     floor: ClassVar[float] = 3.0
+    in_deviations: ClassVar[bool] = True
     says: ClassVar[str] = "an outlier of its class's whitened features"
 
     name: Literal["spectre"] = "spectre"

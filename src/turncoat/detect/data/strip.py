@@ -23,6 +23,7 @@ class Strip(DataDetector):
     paper: ClassVar[str] = "Gao, Xu, Wang, Chen, Ranasinghe, Nepal: STRIP: A Defence Against Trojan Attacks on DNNs, 2019"
     looks_for: ClassVar[LooksFor] = "images"
     rests_on: ClassVar[Rests] = "behaviour"
+    in_deviations: ClassVar[bool] = True
     says: ClassVar[str] = "keeps its class when mixed with other images"
 
     name: Literal["strip"] = "strip"

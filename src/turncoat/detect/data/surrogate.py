@@ -25,6 +25,8 @@ SIDE = 32
 """Larger images are shrunk to this side, in pixels."""
 _STEPS = 240
 """At least as many, however small the set; half of them for tiny images."""
+_PASSES = 100_000
+"""No more images than that are trained on, but each at least once, however large the set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,8 @@ def _choose(data: ImageSet) -> tuple[Model, TrainSettings]:
     model = (FastCIFAR() if large else SmallCNN(width=16 if tiny else 32)).settled("quick")
     settings = model.recipe("quick")
     batch = min(settings.batch_size, max(16, len(data) // 16))
-    epochs = max(settings.epochs, math.ceil((_STEPS // 2 if tiny else _STEPS) / max(1, len(data) // batch)))
+    enough = max(1.0, min(settings.epochs, _PASSES / len(data)))
+    epochs = max(enough, math.ceil((_STEPS // 2 if tiny else _STEPS) / max(1, len(data) // batch)))
     return model, settings.model_copy(update={"batch_size": batch, "epochs": epochs})
 
 
