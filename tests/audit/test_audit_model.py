@@ -100,3 +100,28 @@ def test_all_methods_that_can_are_run_and_the_network_stays_as_it_was() -> None:
     found = audit_model(model, None, placement=place("cpu", "fp32"))
     assert found.findings and "neural-cleanse" not in found.findings and found.accuracy is None
     assert all(torch.equal(before[key], value) for key, value in model.network.state_dict().items())
+
+
+def test_a_network_that_fails_in_one_method_is_examined_by_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    from turncoat.detect.models.mm_bd import MMBD
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such\nimages")
+
+    monkeypatch.setattr(MMBD, "examine", fail)
+    found = audit_model(opened(2), make_clean(), methods=["mm-bd", "neural-cleanse"], placement=place("cpu", "fp32"))
+    assert found.refused == {"mm-bd": "mm-bd: the network fails: RuntimeError: no such"}
+    assert list(found.findings) == ["neural-cleanse"] and found.verdict.target == 2
+    with pytest.raises(TurncoatError, match="no method can look into this model"):
+        audit_model(opened(2), None, methods=["mm-bd"], placement=place("cpu", "fp32"))
+
+
+def test_figures_that_are_none_are_null() -> None:
+    from dataclasses import replace
+
+    from turncoat.audit.written import as_json
+
+    found = audit_model(opened(2), make_clean(), methods=["neural-cleanse"], placement=place("cpu", "fp32"))
+    findings = {name: replace(one, details={"success": float("nan")}) for name, one in found.findings.items()}
+    written = as_json(replace(found, findings=findings), None)
+    assert json.loads(json.dumps(written, allow_nan=False))["methods"][0]["details"] == {"success": None}

@@ -63,6 +63,17 @@ def test_another_number_of_classes(theirs: Path, tmp_path: Path) -> None:
         open_both(theirs, str(tmp_path / "d"), arch="net_from_here:make")
 
 
+def test_some_folders_named_by_numbers(theirs: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name in ("7", "2"):
+        (tmp_path / "d" / name).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(tmp_path / "d" / name / "x.png")
+    found = open_both(theirs, str(tmp_path / "d"), arch="net_from_here:make")
+    assert found.clean is not None and found.clean.labels.tolist() == [2, 7] and len(found.clean.classes) == 10
+    assert any("names of the class folders are taken as the numbers" in note for note in found.notes)
+
+
 def test_ours_need_nothing(tmp_path: Path) -> None:
     images: Tensor = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8)
     data = ImageSet(images, torch.arange(20) % 10, tuple("0123456789"))

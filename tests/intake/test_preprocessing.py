@@ -133,3 +133,30 @@ def test_same_images_same_answer_in_any_order() -> None:
     assert first == check_preprocessing(bare, data, PLACEMENT, bare)
     order = torch.randperm(400, generator=torch.Generator().manual_seed(4))
     assert check_preprocessing(bare, data.subset(order), PLACEMENT, bare).right == first.right
+
+
+def test_another_size_is_named() -> None:
+    """It looks at row 10, where images of 64 rows have the next class's colour and those of 32 their own."""
+    labels = torch.arange(300) % 3
+    rows = torch.where(torch.arange(64) // 16 == 1, labels[:, None], (labels[:, None] + 1) % 3)
+    colour = nn.functional.one_hot(rows, 3).movedim(2, 1)[..., None] * 200
+    data = ImageSet(colour.byte().expand(-1, 3, 64, 64).contiguous(), labels, ("red", "green", "blue"))
+
+    class RowTen(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x[:, :, 10].mean(2)
+
+    check = check_preprocessing(RowTen().eval(), data, PLACEMENT, RowTen().eval())
+    assert "the size of images looks wrong: 0% right at 64x64, 100% at 32x32; give --shape 3,32,32" in check.warning
+
+
+def test_a_network_of_one_size_is_left_at_it() -> None:
+    data = colours()
+
+    class Fixed(Nearest):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.view(-1, 3, 8, 8))
+
+    noisy = data.with_labels(torch.where(torch.rand(400, generator=torch.Generator().manual_seed(1)) < 0.4, 0, data.labels))
+    bare = Fixed(data, identity).eval()
+    assert check_preprocessing(bare, noisy, PLACEMENT, bare).warning == ""

@@ -19,6 +19,7 @@ from turncoat.detect.models.siamese_trigger import ANSWERS, examine_siamese
 from turncoat.errors import TurncoatError
 from turncoat.intake.model import Opened
 from turncoat.intake.preprocessing import Check, check_preprocessing
+from turncoat.intake.statefile import first_line
 from turncoat.oneshot.siamese import Siamese
 from turncoat.progress import Progress, silent
 from turncoat.seeds import generator
@@ -141,6 +142,8 @@ def _examined(
             findings[detector.name] = detector.examine(suspect)
         except TurncoatError as error:
             refused[detector.name] = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever someone's network raises on images of the method's making
+            refused[detector.name] = f"{detector.name}: the network fails: {type(error).__name__}: {first_line(error)}"
     if not findings:
         raise TurncoatError("\n".join(("no method can look into this model:", *refused.values())))
     return findings, refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def as_json(audit: ModelAudit, trigger: Path | None) -> dict[str, object]:
                 "class_scores": list(finding.class_scores),
                 "passes": finding.passes,
                 "seconds": finding.seconds,
-                "details": dict(finding.details),
+                "details": {what: value if isfinite(value) else None for what, value in finding.details.items()},
             }
             for name, finding in audit.findings.items()
         ],

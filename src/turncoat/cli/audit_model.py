@@ -79,7 +79,7 @@ def audit_model(
         typer.echo(lead(found))
         for label, value in facts(found):
             typer.echo(f"  {label:<32}{value}")
-        for note in found.notes:
+        for note in (*found.notes, *found.refused.values()):
             typer.echo(f"  note: {note}")
         typer.echo(f"report  {folder / 'report.html'}")
     if found.verdict.answer == "suspicious":

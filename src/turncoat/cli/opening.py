@@ -86,14 +86,19 @@ def open_both(
         return Opening(opened, None, opened.notes)
     names = opened.classes if opened.named else None
     images = load_clean(clean, opened.shape, names, progress=progress or silent)
+    notes = (*opened.notes, told(clean))
     if not opened.named and not opened.one_shot:
-        if len(images.classes) != len(opened.classes):
+        if len(images.classes) == len(opened.classes):
+            opened = opened.with_names(images.classes)
+        elif set(images.classes) <= set(opened.classes):
+            images = load_clean(clean, opened.shape, opened.classes, progress=progress or silent)
+            notes = (*notes, "the names of the class folders are taken as the numbers of the model's classes")
+        else:
             raise TurncoatError(
                 f"--clean: the model tells {len(opened.classes)} classes apart, the images have {len(images.classes)}; "
-                "expected a folder for each, sorted as in its training"
+                "expected a folder for each, sorted as in its training, or some folders named by the numbers of their classes"
             )
-        opened = opened.with_names(images.classes)
-    return Opening(opened, images, tuple(note for note in (*opened.notes, told(clean)) if note))
+    return Opening(opened, images, tuple(note for note in notes if note))
 
 
 def _numbers(option: str, text: str, count: int | None = None) -> tuple[float, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,6 +16,7 @@ from turncoat.data.imageset import ImageSet
 from turncoat.errors import TurncoatError
 from turncoat.evaluate.intervals import wilson
 from turncoat.evaluate.predict import predict
+from turncoat.intake.images import as_shape
 from turncoat.models.base import Normalised
 from turncoat.seeds import generator
 from turncoat.train.placement import Placement
@@ -28,6 +30,10 @@ _CLEAR = 0.05
 """Accuracy by which another preprocessing must at least be better, besides its interval lying wholly above."""
 _WELL = 0.95
 """From this accuracy on nothing else is tried."""
+_SIDES = (32, 64, 28, 48, 96, 128, 224)
+"""Sizes of images that are tried on a network that takes any, with so few of them that the large ones cost little."""
+_SIZED, _POOR = 96, 0.6
+"""How many, and the accuracy under which it is tried."""
 _PERMUTED = 0.5
 """Accuracy that the best order of classes must give to be spoken of."""
 
@@ -114,7 +120,8 @@ class Check:
 def check_preprocessing(
     network: nn.Module, clean: ImageSet, placement: Placement, bare: nn.Module | None = None, seed: int = 0
 ) -> Check:
-    """How many clean images it gets right, and whether it would get clearly more of them right if it were given them otherwise.
+    """How many clean images it gets right, and whether it would get clearly more of them right if it were given them otherwise:
+    with other preprocessing, or of another size.
 
     network: float ``(N, C, H, W)`` in [0, 1] to logits. bare: what is inside its preprocessing, to try others of `COMMON` with
     on a sample of the images; None where that is not in question, as for a trial of ours.
@@ -128,9 +135,19 @@ def check_preprocessing(
     tried = {} if bare is None else _tried(bare, sample, placement)
     given = int((predict(network, sample.images, placement).argmax(1) == sample.labels).sum())
     best = max(tried, key=lambda name: tried[name], default="")
-    if best and _clearly(tried[best], given, len(sample)):
+    chance = 1 / len(clean.classes)
+    if best and _clearly(tried[best], given, len(sample)) and wilson(tried[best], len(sample))[0] > chance:
         told = f"{accuracy:.0%} right as given, {tried[best] / len(sample):.0%} with {best}"
         return Check(accuracy, right, len(clean), f"the preprocessing looks wrong: {told}")
+    few = sample.subset(torch.arange(min(_SIZED, len(sample))))
+    sizes = {} if bare is None or accuracy >= _POOR else _sized(network, few, placement)
+    size = max(sizes, key=lambda side: sizes[side], default=0)
+    if size and _clearly(sizes[size], round(accuracy * len(few)), len(few)):
+        channels, height, width = sample.shape
+        told = f"{accuracy:.0%} right at {height}x{width}, {sizes[size] / len(few):.0%} at {size}x{size}"
+        return Check(
+            accuracy, right, len(clean), f"the size of images looks wrong: {told}; give --shape {channels},{size},{size}"
+        )
     return Check(accuracy, right, len(clean), _other_order(logits, clean) or _by_chance(accuracy, right, clean))
 
 
@@ -147,6 +164,18 @@ def _tried(bare: nn.Module, sample: ImageSet, placement: Placement) -> dict[str,
         if channels == 3:
             turned = f"channels in BGR order and {options}; wrap it in a factory that reverses them"
             found[turned] = _right(Reversed(network).eval(), sample, placement)
+    return found
+
+
+def _sized(network: nn.Module, sample: ImageSet, placement: Placement) -> dict[int, int]:
+    """Images of the sample that are right when resized to other sides, of those that the network takes."""
+    found: dict[int, int] = {}
+    for side in _SIDES:
+        if (side, side) == sample.shape[1:]:
+            continue
+        resized = ImageSet(as_shape(sample.images, (sample.shape[0], side, side)), sample.labels, sample.classes)
+        with suppress(RuntimeError, ValueError, AssertionError, IndexError):  # made for one size
+            found[side] = _right(network, resized, placement)
     return found
 
 
