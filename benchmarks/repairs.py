@@ -45,7 +45,7 @@ ASR, CA_LOST, TIME = 0.05, 0.02, 0.25
 class Measured:
     """One repair of one trial's victim. before, after: CA, ASR and RA in [0, 1]. left: why the network is as it came, or "".
 
-    seconds: of the processor, the audit not counted; share: of the seconds that the victim's training took.
+    seconds: of the processor, the audit not counted. trained: what the training of such a victim took.
     """
 
     trial: str
@@ -58,8 +58,12 @@ class Measured:
     details: dict[str, float]
     left: str
     seconds: float
-    share: float
+    trained: float
     audit_seconds: float = 0.0
+
+    @property
+    def share(self) -> float:
+        return self.seconds / self.trained
 
     @property
     def reached(self) -> bool:
@@ -77,6 +81,7 @@ class _Case:
     before: dict[str, Row]
     judge: _Judge
     audited: float
+    trained: float
 
 
 class _Judge:
@@ -107,7 +112,8 @@ def main(arguments: Sequence[str]) -> None:
     asked = parser.parse_args(arguments)
     placement = place()
     done = [Measured(**json.loads(line)) for line in asked.rows.read_text().splitlines()] if asked.rows.exists() else []
-    for trial in read_trials(asked.store):
+    trials = read_trials(asked.store)
+    for trial in trials:
         attack = _attack(trial)
         if attack is None or (asked.attacks and attack not in asked.attacks):
             continue
@@ -117,7 +123,9 @@ def main(arguments: Sequence[str]) -> None:
         missing = [Repair.parse(name) for name in asked.only if name not in known]
         if not missing:
             continue
-        case = _case(trial, asked.clean, asked.test, placement, any(one.needs_trigger for one in missing))
+        # the least disturbed training of its kind: trials may have run beside others
+        trained = min(seconds for one in trials if _attack(one) == attack for seconds in _trained(one))
+        case = _case(trial, asked.clean, asked.test, placement, any(one.needs_trigger for one in missing), trained)
         for repair in missing:
             row = _measured(case, repair)
             done.append(row)
@@ -132,7 +140,11 @@ def _attack(trial: Trial) -> str | None:
     return str(given["name"]) if isinstance(given, dict) else None
 
 
-def _case(trial: Trial, clean: int, test: int, placement: Placement, audited: bool) -> _Case:
+def _trained(trial: Trial) -> list[float]:
+    return [row.seconds for row in trial.record.rows if row.stage == "train" and row.method == "victim" and row.seconds]
+
+
+def _case(trial: Trial, clean: int, test: int, placement: Placement, audited: bool, trained: float) -> _Case:
     judge = _Judge(trial, clean, test, placement)
     learn, choose = split_clean(judge.clean, 0)
     network, _ = load_network(trial.folder / "model.safetensors")
@@ -143,7 +155,7 @@ def _case(trial: Trial, clean: int, test: int, placement: Placement, audited: bo
         target = found.findings[found.verdict.best].target
         spent = _seconds(placement) - started
         defender = dataclasses.replace(defender, trigger=found.trigger, target=target)
-    return _Case(trial, network, defender, judge(network), judge, spent)
+    return _Case(trial, network, defender, judge(network), judge, spent, trained)
 
 
 def _measured(case: _Case, repair: Repair) -> Measured:
@@ -156,7 +168,6 @@ def _measured(case: _Case, repair: Repair) -> Measured:
         left = str(error)
     spent = _seconds(case.defender.placement) - started
     after = case.judge(network)
-    trained = [row.seconds for row in case.trial.record.rows if row.stage == "train" and row.method == "victim" and row.seconds]
     return Measured(
         trial=case.trial.folder.name,
         attack=_attack(case.trial) or "",
@@ -168,7 +179,7 @@ def _measured(case: _Case, repair: Repair) -> Measured:
         details=details,
         left=left,
         seconds=spent,
-        share=spent / trained[0],
+        trained=case.trained,
         audit_seconds=case.audited if repair.needs_trigger else 0.0,
     )
 

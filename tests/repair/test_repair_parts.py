@@ -30,6 +30,7 @@ from turncoat.repair.neurons import cut_lowest, neurons
 from turncoat.repair.run import Attempt, Audited, Seen, best
 from turncoat.repair.split import split_clean
 from turncoat.repair.success import Share
+from turncoat.repair.tolerance import Tolerance, bearable
 from turncoat.repair.written import as_json, lead
 from turncoat.train.engine import Diverged
 from turncoat.train.hooks import Batch
@@ -110,6 +111,7 @@ def test_pruned_channels_stay_cut_through_the_training_after_it() -> None:
 
 def test_the_strongest_that_fits_by_validation_alone() -> None:
     network, defender = Marked(4, 0), _defender(_columns(40, 4))
+    tolerance = Tolerance.of(network, defender.images[1], PLACEMENT, 0.1)
     tried = list[float]()
 
     def make(strength: float) -> nn.Module:
@@ -121,12 +123,27 @@ def test_the_strongest_that_fits_by_validation_alone() -> None:
             nn.init.zeros_(made.head.weight)
         return made
 
-    strength, _, found = strongest([9, 4, 2, 1], make, defender, 0.9)
+    strength, _, found = strongest([9, 4, 2, 1], make, tolerance)
     assert (strength, found, tried) == (2, 1.0, [9, 4, 2])
-    assert strongest([4, 3], make, defender, 0.9)[0] == 4  # none fits: the most accurate, the first of equals
+    assert strongest([4, 3], make, tolerance)[0] == 4  # none fits: the most accurate, the first of equals
     with pytest.raises(TurncoatError, match="lower rates"):
-        strongest([9, 8], make, defender, 0.9)
+        strongest([9, 8], make, tolerance)
     assert accuracy(network, defender.images[1], PLACEMENT) == 1.0
+
+
+def test_bearable_is_a_loss_that_is_not_clearly_over_the_margin() -> None:
+    before = torch.ones(500, dtype=torch.bool)
+
+    def after(lost: int, won: int = 0) -> tuple[Tensor, Tensor]:
+        first, second = before.clone(), before.clone()
+        first[:won] = False
+        second[won : won + lost] = False
+        return first, second
+
+    assert bearable(*after(10), 0.02) and bearable(*after(13), 0.02)  # 2.6% lost, standard error 0.7%
+    assert not bearable(*after(15), 0.02)  # 3.0% and 0.8%
+    assert bearable(*after(27, 12), 0.02)  # 3.0% on balance, and 1.2%: more answers changed
+    assert bearable(*after(0, 30), 0.0) and not bearable(*after(1), 0.0)
 
 
 def test_channels_know_their_own_norm() -> None:
@@ -320,8 +337,8 @@ def test_what_does_nothing_says_so() -> None:
     network, defender = Marked(4, 0), _defender(_columns(40, 4))
     assert CLP().repair(network, defender).left == "no channel stands out"
     torch.manual_seed(0)
-    made = cut_lowest(network, {"conv": torch.rand(4) * 0.1}, defender, 1.0, 4)
-    assert made.left == "every cut leaves less than 100.0% of the validation images right" and made.details["pruned"] == 0
+    made = cut_lowest(network, {"conv": torch.rand(4) * 0.1}, defender, CLP(margin=0).tolerance(network, defender), 4)
+    assert made.left.startswith("every cut costs more than 0.0%") and made.details["pruned"] == 0
 
 
 def test_between_is_on_the_straight_way() -> None:

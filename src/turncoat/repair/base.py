@@ -14,7 +14,8 @@ from turncoat.component import Component
 from turncoat.data.imageset import ImageSet
 from turncoat.detect.models.base import Trigger
 from turncoat.errors import TurncoatError
-from turncoat.repair.networks import accuracy, copied
+from turncoat.repair.networks import copied
+from turncoat.repair.tolerance import Tolerance
 from turncoat.train.placement import Placement
 
 
@@ -63,7 +64,7 @@ class Repair(Component):
     needs_images: ClassVar[bool] = True
     needs_trigger: ClassVar[bool] = False
 
-    margin: float = Field(default=0.02, ge=0, lt=1, description="of validation accuracy that may be lost")
+    margin: float = Field(default=0.02, ge=0, lt=1, description="of validation accuracy that may be lost, give or take chance")
 
     @final
     def repair(self, network: nn.Module, defender: Defender) -> Repaired:
@@ -78,12 +79,17 @@ class Repair(Component):
         if defender.validation is None:
             return made
         former = copied(network, defender.placement)
-        before, after = (accuracy(each, defender.validation, defender.placement) for each in (former, made.network))
-        details = {**made.details, "validation_before": before, "validation_after": after}
-        if after >= before - self.margin:
+        tolerance = self.tolerance(former, defender)
+        after, borne = tolerance.judge(made.network)
+        details = {**made.details, "validation_before": tolerance.accuracy, "validation_after": after}
+        if borne:
             return Repaired(made.network, details, made.left)
-        lost = f"{before:.1%} of the validation images were right before and {after:.1%} after, more lost than {self.margin:.1%}"
-        return Repaired(former, details, lost)
+        lost = f"{tolerance.accuracy:.1%} of the validation images were right before and {after:.1%} after"
+        return Repaired(former, details, f"{lost}: more than {self.margin:.1%} and a standard error lost")
+
+    def tolerance(self, network: nn.Module, defender: Defender) -> Tolerance:
+        """What may become of ``network`` on the validation images."""
+        return Tolerance.of(network, defender.images[1], defender.placement, self.margin)
 
     @abstractmethod
     def _repaired(self, network: nn.Module, defender: Defender) -> Repaired:

@@ -7,29 +7,27 @@ from collections.abc import Callable, Iterable
 from torch import nn
 
 from turncoat.errors import TurncoatError
-from turncoat.repair.base import Defender
-from turncoat.repair.networks import accuracy
+from turncoat.repair.tolerance import Tolerance
 from turncoat.train.engine import Diverged
 
 
 def strongest(
-    strengths: Iterable[float], make: Callable[[float], nn.Module], defender: Defender, floor: float
+    strengths: Iterable[float], make: Callable[[float], nn.Module], tolerance: Tolerance
 ) -> tuple[float, nn.Module, float]:
-    """The first strength whose network is right on at least ``floor`` of the validation images; the most accurate if none is.
+    """The first strength whose network loses no more than is bearable on the validation images; the most accurate if none is.
 
     strengths: the strongest first; one that diverges is passed over. Returns strength, network, accuracy.
     """
-    _, validation = defender.images
     best: tuple[float, nn.Module, float] | None = None
     for strength in strengths:
         try:
             network = make(strength)
         except Diverged:
             continue
-        found = accuracy(network, validation, defender.placement)
+        found, borne = tolerance.judge(network)
         if best is None or found > best[2]:
             best = strength, network, found
-        if found >= floor:
+        if borne:
             return strength, network, found
     if best is None:
         raise TurncoatError("the repair diverged at every strength; give it lower rates")

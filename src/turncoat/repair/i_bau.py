@@ -15,7 +15,7 @@ from torch.nn import functional
 from turncoat.repair.base import Defender, Repair, Repaired
 from turncoat.repair.batches import batches
 from turncoat.repair.keeping import divergence
-from turncoat.repair.networks import accuracy, copied, renew_statistics
+from turncoat.repair.networks import copied, renew_statistics
 from turncoat.seeds import generator
 from turncoat.train.placement import Placement
 
@@ -41,9 +41,9 @@ class IBAU(Repair):
     keep: float = Field(default=0.9, ge=0, lt=1, description="share of the loss that keeps the former answers; 0: labels alone")
 
     def _repaired(self, network: nn.Module, defender: Defender) -> Repaired:
-        images, validation = defender.images
+        images, _ = defender.images
         placement, draw = defender.placement, generator(defender.seed, "repair")
-        before = accuracy(network, validation, placement)
+        tolerance = self.tolerance(network, defender)
         former, made = copied(network, placement).requires_grad_(False), copied(network, placement)
         kept, done = copy.deepcopy(made), 0
         weights = [weight for weight in made.parameters() if weight.requires_grad]
@@ -61,7 +61,7 @@ class IBAU(Repair):
             made.zero_grad(set_to_none=True)
             renewed = copy.deepcopy(made)
             renew_statistics(renewed, images.images, placement)
-            if accuracy(renewed, validation, placement) < before - self.margin:
+            if not tolerance.judge(renewed)[1]:
                 break
             kept, done = renewed, done + 1
         left = "" if done else f"the first round costs more than {self.margin:.1%} of validation accuracy"

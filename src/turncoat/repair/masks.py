@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from turncoat.repair.base import Defender, Repair, Repaired
 from turncoat.repair.batches import batches
-from turncoat.repair.networks import accuracy, norms
+from turncoat.repair.networks import norms
 from turncoat.repair.neurons import Tensors, cut_lowest, neurons
 from turncoat.seeds import generator
 
@@ -33,8 +33,8 @@ class MaskLearnt(Repair):
     thresholds: int = Field(default=20, ge=1, description="of the mask, evenly in [0, 1), the highest tried first")
 
     def _repaired(self, network: nn.Module, defender: Defender) -> Repaired:
-        floor = accuracy(network, defender.images[1], defender.placement) - self.margin
-        return cut_lowest(network, self._mask(network, defender), defender, floor, self.thresholds)
+        mask = self._mask(network, defender)
+        return cut_lowest(network, mask, defender, self.tolerance(network, defender), self.thresholds)
 
     def _mask(self, network: nn.Module, defender: Defender) -> dict[str, Tensor]:
         """``(neurons,)`` a layer."""

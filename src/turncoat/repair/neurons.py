@@ -13,6 +13,7 @@ from turncoat.errors import TurncoatError
 from turncoat.repair.base import Defender, Repaired
 from turncoat.repair.choose import strongest
 from turncoat.repair.networks import copied, norms, renew_statistics
+from turncoat.repair.tolerance import Tolerance
 
 Tensors = Mapping[str, Tensor]
 
@@ -47,8 +48,8 @@ def neurons(network: nn.Module) -> Neurons:
     return Neurons(weights, biases)
 
 
-def cut_lowest(network: nn.Module, mask: Tensors, defender: Defender, floor: float, thresholds: int) -> Repaired:
-    """Cut the neurons whose mask is lowest, as many as leave ``floor`` of the validation images right; the biases stay.
+def cut_lowest(network: nn.Module, mask: Tensors, defender: Defender, tolerance: Tolerance, thresholds: int) -> Repaired:
+    """Cut the neurons whose mask is lowest, as many as the validation images bear; the biases stay.
 
     mask: ``(neurons,)`` in [0, 1] by layer. thresholds: that many, evenly in [0, 1), are tried, the highest first; the mistake to
     avoid is to choose among them by test images or by a trigger's success.
@@ -69,9 +70,9 @@ def cut_lowest(network: nn.Module, mask: Tensors, defender: Defender, floor: flo
     different = [
         height for place, height in enumerate(heights) if place + 1 == len(heights) or counts[place] != counts[place + 1]
     ]
-    threshold, found, _ = strongest(different, cut, defender, floor)
+    threshold, found, _ = strongest(different, cut, tolerance)
     gone = counts[heights.index(threshold)]
-    left = "" if gone else f"every cut leaves less than {floor:.1%} of the validation images right"
+    left = "" if gone else f"every cut costs more than {tolerance.margin:.1%} and a standard error of validation accuracy"
     return Repaired(found, {"threshold": threshold, "pruned": float(gone)}, left)
 
 

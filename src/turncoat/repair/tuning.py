@@ -12,7 +12,7 @@ from torch import nn
 from turncoat.errors import TurncoatError
 from turncoat.repair.base import Defender, Repair, Repaired
 from turncoat.repair.keeping import Keeping, may_be_mirrored
-from turncoat.repair.networks import accuracy, between, copied, norms, renew_statistics
+from turncoat.repair.networks import between, copied, norms, renew_statistics
 from turncoat.seeds import seed_for
 from turncoat.train.engine import Diverged, train
 from turncoat.train.hooks import Batch, Hook
@@ -67,9 +67,9 @@ class TrainedOn(Repair):
         most accurate one if none is. portions: of the way from the former weights to the trained ones, tried in this order
         at each rate. Raises `TurncoatError` where all diverge.
         """
-        images, validation = defender.images
+        images, _ = defender.images
         former = copied(network, defender.placement).requires_grad_(False)
-        floor = accuracy(former, validation, defender.placement) - self.margin
+        tolerance = self.tolerance(former, defender)
         augmentation = augmented(former, defender)
         best: Tuned | None = None
         for rate in self.rates:
@@ -94,9 +94,10 @@ class TrainedOn(Repair):
                 there = between(former, made, portion)
                 if not self.steady:
                     renew_statistics(there, images.images, defender.placement)
-                found = Tuned(there, rate, portion, accuracy(there, validation, defender.placement))
+                reached, borne = tolerance.judge(there)
+                found = Tuned(there, rate, portion, reached)
                 best = found if best is None or found.accuracy > best.accuracy else best
-                if found.accuracy >= floor:
+                if borne:
                     return found
         if best is None:
             raise TurncoatError(f"{self.name}: the training diverged at every rate; give it lower ones than {self.rates}")
