@@ -12,7 +12,8 @@ from turncoat.detect.models.base import ModelDetector
 from turncoat.detect.models.free_eagle import FreeEagle, anomaly, class_pairs
 from turncoat.detect.models.halves import Halves, cut_at
 from turncoat.detect.models.mm_bd import MMBD, gamma_p, largest_margins, margins
-from turncoat.detect.models.universal_shift import UniversalShift, as_trigger
+from turncoat.detect.models.moderated import moderated_p
+from turncoat.detect.models.universal_shift import CLEAN, UniversalShift, as_trigger
 from turncoat.errors import TurncoatError
 from turncoat.train import place
 
@@ -81,6 +82,40 @@ def test_a_shift_needs_images_and_gives_a_trigger_that_works() -> None:
     assert found.details["pixels_radius"] < 1
     with pytest.raises(TurncoatError, match="--clean"):
         SHIFT.examine(suspect(planted(backdoor=True), images=False))
+
+
+@pytest.mark.parametrize("backdoor", [True, False])
+def test_each_space_of_shifts_is_judged_by_its_own_spread(backdoor: bool) -> None:
+    found = SHIFT.examine(suspect(planted(backdoor=backdoor, seed=2)))
+    space = min(CLEAN, key=lambda name: found.details[f"{name}_p"])
+    target, p = moderated_p(-torch.tensor(found.class_scores), "low", CLEAN[space])
+    assert (found.target, found.p_value) == (target, pytest.approx(min(1, 2 * p)))
+    assert p == pytest.approx(found.details[f"{space}_p"])
+
+
+def test_a_network_that_cannot_be_cut_is_searched_in_its_pixels_alone() -> None:
+    class Around(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = planted(backdoor=True), planted(backdoor=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.one(x) + self.two(x)
+
+    found = SHIFT.examine(suspect(Around().eval()))
+    assert found.target == TARGET
+    assert "channels_p" not in found.details
+    assert found.p_value == pytest.approx(found.details["pixels_p"])
+
+
+def test_a_class_that_no_image_leads_to_has_a_small_margin_and_hides_no_target() -> None:
+    network = planted(backdoor=True)
+    with torch.no_grad():
+        next(reversed(list(network.children()))).bias[7] -= 1e4
+    found = MM.examine(suspect(network, images=False))
+    assert all(map(math.isfinite, found.class_scores))
+    assert found.class_scores[7] == min(found.class_scores)
+    assert found.target == TARGET
 
 
 def test_as_trigger_adds_the_shift_where_contrast_is_left() -> None:

@@ -6,7 +6,7 @@ from planted_columns import CLASSES, SHAPE, make_clean, make_network
 
 from turncoat.detect.models.base import Suspect
 from turncoat.detect.models.inversion import Patches, invert
-from turncoat.detect.models.moderated import Spread, moderated_p
+from turncoat.detect.models.moderated import Spread, moderated_p, outlier
 from turncoat.detect.models.neural_cleanse import NeuralCleanse
 from turncoat.errors import TurncoatError
 from turncoat.train.placement import place
@@ -79,3 +79,13 @@ def test_moderated_p_is_about_right_under_the_null_and_small_for_an_outlier() ->
     clean[0, 7] = 3.0
     assert moderated_p(clean[0], "high", Spread(0.35, 8)) == (7, pytest.approx(0, abs=1e-3))
     assert moderated_p(-clean[0], "low", Spread(0.35, 8))[0] == 7
+
+
+def test_deviations_are_those_of_a_normal_whatever_the_freedom() -> None:
+    x = torch.tensor([0.0, 0.1, -0.1, 0.2, -0.2, 1.0])
+    sure, unsure = (outlier(x, "high", Spread(0.2, freedom)) for freedom in (1e6, 2.0))
+    assert sure.place == unsure.place == 5
+    assert sure.deviations == pytest.approx(1.0 / (0.2 * 1.2**0.5), rel=1e-3)
+    assert 1.5 < unsure.deviations < sure.deviations
+    assert sure.p_value < unsure.p_value
+    assert outlier(1e3 * x, "high", Spread(1e-9, 1e6)).deviations < float("inf")

@@ -11,12 +11,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from turncoat.detect.models.base import Finding, ModelDetector, Suspect
-from turncoat.detect.models.outlier import apart, outlier_p
+from turncoat.detect.models.moderated import Spread, outlier
 from turncoat.seeds import generator
 from turncoat.train.memory import tune_allocator
 from turncoat.train.placement import Placement, split, to_device
 
+CLEAN = Spread(deviation=0.22, freedom=8)
+"""Of the logarithms of the margins over the classes of a clean model: `docs/calibration.md`."""
+
 _VALUES = 2**21  # input values that go through the network at a time
+_LEAST = 0.1  # of the largest margin: what classes count as that no image leads to
 _WINDOW, _GAIN = 10, 0.01
 _TINY = 1e-16  # gradients may be of any scale
 
@@ -87,19 +91,22 @@ class MMBD(ModelDetector):
     """A backdoored class reaches a far larger margin over the others than these do, whatever the trigger; no images needed.
 
     Of each class the largest margin from a few random images is kept; the largest class is compared with the others, by the gamma
-    null of the paper (``gamma_p``) and by `outlier_p`, which does not take nine fitted points for the truth and is the p-value.
-    Both are blind to the scale of the logits.
+    null of the paper (``gamma_p``) and by the logarithms' spread in clean models, which does not take nine fitted points for the
+    truth and gives the p-value. Both are blind to the scale of the logits.
     """
 
     name: Literal["mm-bd"] = "mm-bd"
     paper: ClassVar[str] = "Wang et al.: MM-BD: Post-Training Detection of Backdoor Attacks with Arbitrary Patterns, S&P 2024"
     needs_images: ClassVar[bool] = False
+    log_scores: ClassVar[bool] = True
+    version: ClassVar[int] = 2
 
     starts: int = Field(default=6, ge=1, le=1000)
     steps: int = Field(default=80, ge=1, le=10_000)
     lr: float = Field(default=0.03, gt=0, le=1)
 
     def examine(self, suspect: Suspect) -> Finding:
+        """The statistic is how far the largest margin is from the others, in standard deviations; class_scores: its logarithm."""
         began = time.perf_counter()
         tune_allocator()
         to_device(suspect.network, suspect.placement)
@@ -108,15 +115,16 @@ class MMBD(ModelDetector):
         x = x.expand(-1, count, *suspect.shape).flatten(0, 1)
         classes = torch.arange(count).repeat(self.starts)
         best, steps = largest_margins(suspect.network, x, classes, suspect.placement, steps=self.steps, lr=self.lr)
-        scores = by_class(best, classes).double()
-        target, p = outlier_p(scores, "high")
-        paper, spread = gamma_p(scores), float(best.view(self.starts, count).std(0, correction=0).mean())
+        margin = by_class(best, classes).double()
+        scores = margin.clamp_min(_LEAST * max(float(margin.max()), _TINY)).log()
+        found = outlier(scores, "high", CLEAN)
+        paper, spread = gamma_p(margin), float(best.view(self.starts, count).std(0, correction=0).mean())
         details = {"steps": float(steps), "spread_of_starts": spread}
         return Finding(
-            statistic=apart(scores, "high"),
+            statistic=found.deviations,
             class_scores=tuple(cast("list[float]", scores.tolist())),
-            p_value=p,
-            target=target,
+            p_value=found.p_value,
+            target=found.place,
             trigger=None,
             passes=len(x) * steps,
             seconds=time.perf_counter() - began,

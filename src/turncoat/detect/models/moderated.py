@@ -10,6 +10,8 @@ from torch import Tensor
 
 from turncoat.errors import TurncoatError
 
+_LEAST = 1e-300
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -20,8 +22,24 @@ class Spread:
     freedom: float
 
 
+@dataclass(frozen=True)
+class Outlier:
+    """The most extreme of some values: its place, how likely clean classes have one as extreme, and its distance from the others
+    in standard deviations, those of a normal distribution whatever the freedom: comparable between statistics."""
+
+    place: int
+    p_value: float
+    deviations: float
+
+
 def moderated_p(values: Tensor, tail: Literal["low", "high"], prior: Spread) -> tuple[int, float]:
-    """The place of the most extreme of ``values``, finite ``(K,)``, and how likely clean classes have one as extreme.
+    """Place and p-value of the `outlier`."""
+    found = outlier(values, tail, prior)
+    return found.place, found.p_value
+
+
+def outlier(values: Tensor, tail: Literal["low", "high"], prior: Spread) -> Outlier:
+    """The most extreme of ``values``, finite ``(K,)``, and how likely clean classes have one as extreme.
 
     The extreme is told in standard deviations from the others' mean, where the variance is the others' own, weighted with the
     prior's by degrees of freedom (Smyth 2004); p is that of Student's t with both freedoms together, times K. Ten classes alone
@@ -38,5 +56,5 @@ def moderated_p(values: Tensor, tail: Literal["low", "high"], prior: Spread) -> 
     own = len(others) - 1
     squares = float((others - others.mean()).square().sum())
     variance = (prior.freedom * prior.deviation**2 + squares) / (prior.freedom + own) * (1 + 1 / len(others))
-    t = float(x[index] - others.mean()) / variance**0.5
-    return index, min(1.0, len(x) * float(stats.t.sf(t, prior.freedom + own)))
+    beyond = float(stats.t.sf(float(x[index] - others.mean()) / variance**0.5, prior.freedom + own))
+    return Outlier(index, min(1.0, len(x) * beyond), float(stats.norm.isf(max(beyond, _LEAST))))

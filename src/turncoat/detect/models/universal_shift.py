@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -16,15 +18,15 @@ from turncoat.data.imageset import ImageSet
 from turncoat.detect.models.base import Finding, ModelDetector, Suspect, Trigger
 from turncoat.detect.models.halves import cut_at
 from turncoat.detect.models.inversion import frozen, success_rate
-from turncoat.detect.models.moderated import Spread, moderated_p
+from turncoat.detect.models.moderated import Outlier, Spread, outlier
 from turncoat.errors import TurncoatError
 from turncoat.seeds import generator
 from turncoat.train.memory import tune_allocator
 from turncoat.train.placement import Placement, to_device
 from turncoat.triggers.base import to_float
 
-CLEAN = Spread(deviation=0.2, freedom=8)
-"""Of the logarithms of the radii over the classes of a clean model. Seen: 0.11 to 0.19, on fast-cifar networks on CIFAR-10."""
+CLEAN = {"pixels": Spread(deviation=0.16, freedom=9), "channels": Spread(deviation=0.2, freedom=8)}
+"""Of the logarithms of the radii over the classes of a clean model, by space: `docs/calibration.md`."""
 
 _GOAL = 0.8
 _RATE, _TURN, _MEMORY = 0.25, 0.3, 0.9
@@ -149,6 +151,20 @@ def as_trigger(shift: Tensor) -> Trigger:
     return Trigger(torch.full((1, *shift.shape[1:]), strength), (0.5 + shift / strength).clamp(0, 1))
 
 
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Of a space: the logarithm of the smallest shift towards each class ``(K,)``, and those that can be shown."""
+
+    space: str
+    logs: Tensor
+    shown: Tensor | None
+    passes: int
+
+    @cached_property
+    def outlier(self) -> Outlier:
+        return outlier(self.logs, "low", CLEAN[self.space])
+
+
 class UniversalShift(ModelDetector):
     """The smallest shift, one for all images, towards each class: a class that needs a far smaller one is the target.
 
@@ -158,6 +174,7 @@ class UniversalShift(ModelDetector):
     """
 
     name: Literal["universal-shift"] = "universal-shift"
+    version: ClassVar[int] = 2
     paper: ClassVar[str] = (
         "Moosavi-Dezfooli et al.: Universal Adversarial Perturbations, CVPR 2017; Wang et al.: UNICORN: A Unified Backdoor "
         "Trigger Inversion Framework, ICLR 2023"
@@ -167,8 +184,8 @@ class UniversalShift(ModelDetector):
     batch: int = Field(default=12, ge=1, le=10_000, description="images a step and class")
 
     def examine(self, suspect: Suspect) -> Finding:
-        """The statistic is how many times smaller, as a logarithm, a class's radius is than the median one; that of the space
-        with the smaller p-value. class_scores: minus the logarithm of the radius, there.
+        """The statistic is how far the smallest shift is from the others, in standard deviations; that of the space with the
+        smaller p-value. class_scores: minus the logarithm of the radius, there.
         """
         began = time.perf_counter()
         clean, placement = suspect.clean, suspect.placement
@@ -176,32 +193,37 @@ class UniversalShift(ModelDetector):
             raise TurncoatError("universal-shift: expected clean images of at least two classes; give --clean DIR")
         tune_allocator()
         to_device(suspect.network, placement)
-        search = Search(generator(suspect.seed, "detect"), self.steps, self.batch)
         with frozen(suspect.network):
-            spaces, passes, details = [pixels(suspect.network, suspect.shape, placement)], 0, dict[str, float]()
-            try:
-                sample = to_float(clean.images[torch.randperm(len(clean), generator=search.generator)[:64]]).to(placement.device)
-                spaces.append(channels(suspect.network, sample, placement))
-            except TurncoatError:  # there is no layer to cut at
-                details["channels_p"] = 1.0
-            found: list[tuple[float, int, Tensor, Trigger | None]] = []
-            for space in spaces:
-                radii = smallest_shifts(space, clean, len(suspect.classes), placement, search)
-                target, p = moderated_p(radii.logs, "low", CLEAN)
-                trigger = as_trigger(radii.shifts[target]) if space.name == "pixels" else None
-                details[f"{space.name}_p"], details[f"{space.name}_radius"] = p, float(radii.logs[target].exp())
-                found.append((p, target, radii.logs, trigger))
-                passes += radii.passes
-            p, target, logs, trigger = min(found, key=lambda one: one[0])
+            found = self._in_all_spaces(suspect, clean)
+            least = min(found, key=lambda one: (one.outlier.p_value, -one.outlier.deviations))
+            target = least.outlier.place
+            details = {f"{one.space}_p": one.outlier.p_value for one in found} | {
+                f"{one.space}_radius": float(one.logs[one.outlier.place].exp()) for one in found
+            }
+            trigger = as_trigger(least.shown[target]) if least.shown is not None else None
             if trigger is not None:
                 details["success"] = success_rate(suspect.network, clean, trigger, target, placement)
         return Finding(
-            statistic=float(logs.median() - logs[target]),
-            class_scores=tuple(cast("list[float]", (-logs).tolist())),
-            p_value=min(1.0, p * len(found)),
+            statistic=least.outlier.deviations,
+            class_scores=tuple(cast("list[float]", (-least.logs).tolist())),
+            p_value=min(1.0, least.outlier.p_value * len(found)),
             target=target,
             trigger=trigger,
-            passes=passes,
+            passes=sum(one.passes for one in found),
             seconds=time.perf_counter() - began,
             details=details,
         )
+
+    def _in_all_spaces(self, suspect: Suspect, clean: ImageSet) -> list[_Found]:
+        """A network that cannot be cut is searched without its channels."""
+        network, placement, classes = suspect.network, suspect.placement, len(suspect.classes)
+        search = Search(generator(suspect.seed, "detect"), self.steps, self.batch)
+        spaces = [pixels(network, suspect.shape, placement)]
+        with suppress(TurncoatError):
+            sample = to_float(clean.images[torch.randperm(len(clean), generator=search.generator)[:64]]).to(placement.device)
+            spaces.append(channels(network, sample, placement))
+        found = list[_Found]()
+        for space in spaces:
+            radii = smallest_shifts(space, clean, classes, placement, search)
+            found.append(_Found(space.name, radii.logs, radii.shifts if space.name == "pixels" else None, radii.passes))
+        return found
