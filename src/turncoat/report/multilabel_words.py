@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from turncoat.report.cells import Cell
-from turncoat.report.numbers import rate, shorten, with_bounds
+from turncoat.report.numbers import over_seeds, rate, shorten, with_bounds
 
 METRICS = {
     "map": ("Mean average precision (mAP)", "over classes; average precision ranks all test images by the class's confidence"),
@@ -77,7 +77,4 @@ def basis(cell: Cell) -> str:
     images = f"{asr.n:,} test images with the trigger" if asr.n is not None else "test images with the trigger"
     if asr.seeds == 1:
         return f"One seed: the 95% intervals (Wilson over {images}; mAP and F1: bootstrap) say nothing about other seeds."
-    text = f"{asr.seeds} seeds: means with 95% t intervals over seeds, {images} each."
-    if asr.kind == "equal seeds":
-        text += " All seeds gave the same attack success, so its interval is the widest of one seed (Wilson)."
-    return text
+    return over_seeds(asr, images)

@@ -56,6 +56,14 @@ def with_bounds(estimate: Estimate) -> str:
     return f"{percent(estimate.value)}% {bounds(estimate)}".strip()
 
 
+def over_seeds(asr: Estimate, images: str, interval: str = "Wilson") -> str:
+    """What the intervals of several seeds are. images: what each is over; interval: that of one seed."""
+    text = f"{asr.seeds} seeds: means with 95% t intervals over seeds, {images} each."
+    if asr.kind == "equal seeds":
+        text += f" All seeds gave the same attack success, so its interval is the widest of one seed ({interval})."
+    return text
+
+
 def rate(value: float) -> str:
     """A poisoning rate as a percentage, as short as it can be: ``1%``, ``0.5%``."""
     return f"{value * 100:.3g}%"

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from turncoat.report.cells import Cell
-from turncoat.report.numbers import rate, with_bounds
+from turncoat.report.numbers import over_seeds, rate, with_bounds
 from turncoat.report.oneshot_record import Kind
 from turncoat.report.summary import Estimate, backdoor_verdict
 
@@ -157,7 +157,4 @@ def basis(cell: Cell) -> str:
             f"One seed, {pairs}: the 95% intervals are a bootstrap over the test classes, "
             "which the pairs and tasks share, and say nothing about other seeds."
         )
-    text = f"{asr.seeds} seeds: means with 95% t intervals over seeds, {pairs} each."
-    if asr.kind == "equal seeds":
-        text += " All seeds gave the same attack success, so its interval is the widest of one seed (bootstrap over classes)."
-    return text
+    return over_seeds(asr, pairs, "bootstrap over classes")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from turncoat.report import multilabel_words, oneshot_words
 from turncoat.report.cells import Cell
-from turncoat.report.numbers import UNSET, label, percent, rate, setting, shorten, with_bounds
+from turncoat.report.numbers import UNSET, label, over_seeds, percent, rate, setting, shorten, with_bounds
 from turncoat.report.summary import Verdict, backdoor_verdict
 
 THREATS = {
@@ -198,13 +198,10 @@ def basis(cell: Cell) -> str:
         return oneshot_words.basis(cell)
     if cell.is_multi_label:
         return multilabel_words.basis(cell)
-    images = f" {asr.n:,} triggered test images" if asr.n is not None else " test images"
+    images = f"{asr.n:,} triggered test images" if asr.n is not None else "test images"
     if asr.seeds == 1:
-        return f"One seed: the 95% intervals (Wilson) are over{images}, and say nothing about other seeds."
-    text = f"{asr.seeds} seeds: means with 95% t intervals over seeds,{images} each."
-    if asr.kind == "equal seeds":
-        text += " All seeds gave the same attack success, so its interval is the widest of one seed (Wilson)."
-    return text
+        return f"One seed: the 95% intervals (Wilson) are over {images}, and say nothing about other seeds."
+    return over_seeds(asr, images)
 
 
 def diverged(cell: Cell) -> str:

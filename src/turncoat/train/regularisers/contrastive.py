@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from turncoat.train.hooks import Batch, Hook
-from turncoat.train.layers import Watch, Which
+from turncoat.train.hooks import Hook
+from turncoat.train.layers import Which
 from turncoat.train.regularisers.base import Manner, Regulariser, Training
-from turncoat.train.regularisers.pairwise import squared_distances
+from turncoat.train.regularisers.pairwise import Comparing, squared_distances
 
 
 def contrastive_loss(features: Tensor, labels: Tensor, margin: float) -> Tensor:
@@ -42,23 +42,14 @@ class Contrastive(Regulariser):
     normalise: bool = Field(default=True, description="each vector to length 1, so that one margin suits every layer (ours)")
 
     def hooks(self, training: Training) -> Sequence[Hook]:
-        return (_Comparing(self, training),)
+        return (_Contrasting(self, training),)
 
 
-class _Comparing(Hook):
+class _Contrasting(Comparing):
     def __init__(self, settings: Contrastive, training: Training) -> None:
-        self.settings, self.watch = settings, Watch(training.network, settings.layers)
+        super().__init__(training.network, settings.layers, settings.weight)
+        self.settings = settings
 
-    def batch(self, network: nn.Module, batch: Batch) -> Batch:
-        del network
-        self.watch.arm()
-        return batch
-
-    def loss(self, network: nn.Module, batch: Batch, outputs: Tensor, loss: Tensor) -> Tensor:
-        del network, outputs
-        layers = list(self.watch.taken().values())
-        if len(batch.labels) < 2 or not layers:
-            return loss
-        layers = [functional.normalize(x) for x in layers] if self.settings.normalise else layers
-        each = torch.stack([contrastive_loss(x, batch.labels, self.settings.margin) for x in layers])
-        return loss + self.settings.weight * each.mean()
+    def compared(self, layers: Mapping[int, Tensor], labels: Tensor) -> Tensor:
+        each = [functional.normalize(x) if self.settings.normalise else x for x in layers.values()]
+        return torch.stack([contrastive_loss(x, labels, self.settings.margin) for x in each]).mean()

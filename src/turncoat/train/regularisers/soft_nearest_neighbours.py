@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from turncoat.train.hooks import Batch, Hook
-from turncoat.train.layers import Watch, Which
+from turncoat.train.hooks import Hook
+from turncoat.train.layers import Which
 from turncoat.train.regularisers.base import Manner, Regulariser, Training
-from turncoat.train.regularisers.pairwise import squared_distances
+from turncoat.train.regularisers.pairwise import Comparing, squared_distances
 
 
 def soft_nearest_neighbours(squared: Tensor, labels: Tensor, temperature: Tensor | float, eps: float = 1e-5) -> Tensor:
@@ -62,11 +62,12 @@ class SoftNearestNeighbours(Regulariser):
         return (Entangling(self, training),)
 
 
-class Entangling(Hook):
+class Entangling(Comparing):
     """temperatures: of each layer, by its place."""
 
     def __init__(self, settings: SoftNearestNeighbours, training: Training) -> None:
-        self.settings, self.watch = settings, Watch(training.network, settings.layers)
+        super().__init__(training.network, settings.layers, settings.weight)
+        self.settings = settings
         start = torch.full((len(self.watch.layers) + 1,), math.log(settings.temperature), device=training.device)
         self._logarithms = start.requires_grad_(settings.learned)
         self._optimizer = torch.optim.Adam([self._logarithms], settings.rate) if settings.learned else None
@@ -75,23 +76,13 @@ class Entangling(Hook):
     def temperatures(self) -> Tensor:
         return self._logarithms.detach().exp()
 
-    def batch(self, network: nn.Module, batch: Batch) -> Batch:
-        del network
-        self.watch.arm()
-        return batch
-
-    def loss(self, network: nn.Module, batch: Batch, outputs: Tensor, loss: Tensor) -> Tensor:
-        del network, outputs
-        distances = {place: squared_distances(x) for place, x in self.watch.taken().items()}
-        if len(batch.labels) < 2 or not distances:
-            return loss
+    def compared(self, layers: Mapping[int, Tensor], labels: Tensor) -> Tensor:
+        distances = {place: squared_distances(x) for place, x in layers.items()}
         if self._optimizer is not None:
             still = {place: squared.detach() for place, squared in distances.items()}
-            (self._logarithms.grad,) = torch.autograd.grad(
-                self._sum(still, batch.labels, self._logarithms.exp()), self._logarithms
-            )
+            (self._logarithms.grad,) = torch.autograd.grad(self._sum(still, labels, self._logarithms.exp()), self._logarithms)
             self._optimizer.step()
-        return loss + self.settings.weight * self._sum(distances, batch.labels, self.temperatures)
+        return self._sum(distances, labels, self.temperatures)
 
     def _sum(self, distances: dict[int, Tensor], labels: Tensor, temperatures: Tensor) -> Tensor:
         eps = self.settings.eps
