@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import audits, machine, nulls, zoo
+from benchmarks import audits, machine, nulls, priors, zoo
 from benchmarks.audits import Audited
 from turncoat.audit import calibrate
 from turncoat.audit.calibrate import Example, cross_fitted, fit_table
@@ -98,6 +98,7 @@ def report(trained: Sequence[zoo.Trained], audited: Sequence[Audited], methods: 
             ["attack", "n", "Brier score", "cross-entropy", "mean probability"],
             _probabilities(audited, methods),
         ),
+        _spreads([one for one in audited if _is_clean(one)]),
         _table("Seconds a model", ["method", "median", "passes"], _seconds(audited, methods)),
     ]
     return "\n\n".join(parts)
@@ -119,6 +120,15 @@ def against_references(found: Mapping[tuple[str, str], list[tuple[str, float]]])
         f"(1 + #)/(m + 1), at least {floor:.3f}; 'class effect' the model's own p-value without the effects of the classes"
     )
     return _table(title, ["method", "p-value", "level", "clean", "badnets", "other attacks", "those who know"], rows)
+
+
+def _spreads(clean: Sequence[Audited]) -> str:
+    title = (
+        "Spread of the statistics' logarithms over the classes of a clean model, the middle one of each kind, and the prior "
+        f"(deviation, degrees of freedom) that all give by moments, kinds weighing alike. Kinds: {priors.kinds(clean)}"
+    )
+    head = ["statistic", "by kind", "prior", "of the even-numbered models", "of the odd-numbered"]
+    return _table(title, head, priors.rows(clean))
 
 
 def _table(title: str, head: Sequence[str], rows: Rows) -> str:

@@ -7,7 +7,7 @@ from planted_columns import CLASSES, SHAPE, make_clean, make_network
 from turncoat.detect.models.base import Suspect
 from turncoat.detect.models.inversion import Patches, invert
 from turncoat.detect.models.moderated import Spread, moderated_p, outlier
-from turncoat.detect.models.neural_cleanse import NeuralCleanse
+from turncoat.detect.models.neural_cleanse import CLEAN, NeuralCleanse
 from turncoat.errors import TurncoatError
 from turncoat.train.placement import place
 
@@ -23,6 +23,14 @@ def test_finds_the_planted_class_and_pixels() -> None:
     heaviest = int(found.trigger.mask[0].argmax())
     assert divmod(heaviest, 13) in {(11, 12), (12, 12)}
     assert found.details["success"] > 0.85
+
+
+def test_the_p_value_is_of_sizes_that_tell_one_pixel_from_three() -> None:
+    found = NeuralCleanse().examine(make_suspect(backdoor=4))
+    scores = torch.tensor(found.class_scores)
+    assert (found.target, found.p_value) == (4, pytest.approx(moderated_p(scores, "high", CLEAN)[1]))
+    assert float((-scores[4]).exp()) == pytest.approx(found.details["size"], abs=1.5)
+    assert (-scores).exp().min() > 0.1
 
 
 def test_leaves_a_clean_network_alone() -> None:
@@ -86,6 +94,7 @@ def test_deviations_are_those_of_a_normal_whatever_the_freedom() -> None:
     sure, unsure = (outlier(x, "high", Spread(0.2, freedom)) for freedom in (1e6, 2.0))
     assert sure.place == unsure.place == 5
     assert sure.deviations == pytest.approx(1.0 / (0.2 * 1.2**0.5), rel=1e-3)
+    assert sure.spread == pytest.approx(0.1581, abs=1e-4)
     assert 1.5 < unsure.deviations < sure.deviations
     assert sure.p_value < unsure.p_value
     assert outlier(1e3 * x, "high", Spread(1e-9, 1e6)).deviations < float("inf")

@@ -25,11 +25,15 @@ class Spread:
 @dataclass(frozen=True)
 class Outlier:
     """The most extreme of some values: its place, how likely clean classes have one as extreme, and its distance from the others
-    in standard deviations, those of a normal distribution whatever the freedom: comparable between statistics."""
+    in standard deviations, those of a normal distribution whatever the freedom: comparable between statistics.
+
+    spread: the standard deviation of the others, without the prior.
+    """
 
     place: int
     p_value: float
     deviations: float
+    spread: float
 
 
 def moderated_p(values: Tensor, tail: Literal["low", "high"], prior: Spread) -> tuple[int, float]:
@@ -57,4 +61,5 @@ def outlier(values: Tensor, tail: Literal["low", "high"], prior: Spread) -> Outl
     squares = float((others - others.mean()).square().sum())
     variance = (prior.freedom * prior.deviation**2 + squares) / (prior.freedom + own) * (1 + 1 / len(others))
     beyond = float(stats.t.sf(float(x[index] - others.mean()) / variance**0.5, prior.freedom + own))
-    return Outlier(index, min(1.0, len(x) * beyond), float(stats.norm.isf(max(beyond, _LEAST))))
+    deviations = float(stats.norm.isf(max(beyond, _LEAST)))
+    return Outlier(index, min(1.0, len(x) * beyond), deviations, (squares / max(own, 1)) ** 0.5)

@@ -20,8 +20,11 @@ from turncoat.seeds import generator
 _CONTEST = 20
 """Classes that are searched to the end, with equal effort; what a class that dropped out would have reached is estimated."""
 
-CLEAN = Spread(deviation=0.22, freedom=10)
+CLEAN = Spread(deviation=0.23, freedom=11)
 """Of the logarithms of the sizes in clean models: `docs/calibration.md`."""
+
+_NOTHING = 0.1
+"""Added to a size in pixels, so that a class which needs no patch has a logarithm; a trigger's own may be a single pixel."""
 
 
 class NeuralCleanse(ModelDetector):
@@ -29,6 +32,7 @@ class NeuralCleanse(ModelDetector):
 
     paper: ClassVar[str] = "Wang et al. 2019"
     log_scores: ClassVar[bool] = True
+    version: ClassVar[int] = 2
 
     name: Literal["neural-cleanse"] = "neural-cleanse"
     starts: int = Field(default=2, ge=1, description="random starts a class; the better one goes on")
@@ -40,7 +44,7 @@ class NeuralCleanse(ModelDetector):
     def examine(self, suspect: Suspect) -> Finding:
         """The statistic is how many times smaller, as a logarithm, the smallest patch is than the median one.
 
-        class_scores: minus the logarithm of the patch's size in pixels (plus a half).
+        class_scores: minus the logarithm of the patch's size in pixels (plus a tenth).
         """
         started = time.perf_counter()
         clean = suspect.clean
@@ -49,7 +53,7 @@ class NeuralCleanse(ModelDetector):
         search = _Search(self, suspect, generator(suspect.seed, "detect"))
         with frozen(suspect.network):
             sizes = search.all_classes()
-            logs = (sizes + 0.5).log().double()
+            logs = (sizes + _NOTHING).log().double()
             target, p_value = moderated_p(logs, "low", CLEAN)
             trigger, success = search.polished(target)
         return Finding(

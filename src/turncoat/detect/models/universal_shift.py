@@ -197,9 +197,10 @@ class UniversalShift(ModelDetector):
             found = self._in_all_spaces(suspect, clean)
             least = min(found, key=lambda one: (one.outlier.p_value, -one.outlier.deviations))
             target = least.outlier.place
-            details = {f"{one.space}_p": one.outlier.p_value for one in found} | {
-                f"{one.space}_radius": float(one.logs[one.outlier.place].exp()) for one in found
-            }
+            details = dict[str, float]()
+            for one in found:
+                details[f"{one.space}_p"], details[f"{one.space}_spread"] = one.outlier.p_value, one.outlier.spread
+                details[f"{one.space}_radius"] = float(one.logs[one.outlier.place].exp())
             trigger = as_trigger(least.shown[target]) if least.shown is not None else None
             if trigger is not None:
                 details["success"] = success_rate(suspect.network, clean, trigger, target, placement)
