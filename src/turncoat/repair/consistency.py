@@ -21,8 +21,8 @@ class Consistency(TrainedOn):
     """Wants, under random patches, blends, waves, warps and specks, the former answer to each clean image without them.
 
     What is laid over an image, thin strokes too, may then no longer decide. Unlike in DeepSweep the changes are drawn, of all
-    kinds that triggers are made of, and the former answers are kept. The weights then go a part of the way back to the former ones,
-    which gives back more accuracy than backdoor (as in Wortsman et al.: Robust Fine-Tuning of Zero-Shot Models, CVPR 2022).
+    kinds that triggers are made of, and the former answers are kept. The weights then go a part of the way back to the former
+    ones, which gives back more accuracy than backdoor (as in Wortsman et al.: Robust Fine-Tuning of Zero-Shot Models, CVPR 2022).
     """
 
     paper: ClassVar[str] = (
