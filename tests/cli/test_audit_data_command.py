@@ -69,6 +69,16 @@ def test_score_tells_how_well(digits: Path, audited: tuple[Path, dict[str, objec
     assert found["auroc"]["low"] < found["auroc"]["value"] <= found["auroc"]["high"]
 
 
+def test_the_screen_says_what_how_many_and_where(digits: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["audit-data", str(digits), "--out", str(tmp_path), *PIXELS])
+    assert done.exit_code == 3, done.output
+    first, why, *rest = done.stdout.splitlines()
+    assert first.startswith("suspicious: About 7") and "(4.9%), all of them in class '0'" in first
+    assert why.startswith("A suspect ")
+    assert "no suspects in the other 9 classes" in rest
+    assert any(line.startswith("suspects ") and "suspects.csv" in line for line in rest)
+
+
 def test_nothing_stands_out_in_clean_digits(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["audit-data", "digits", "--out", str(tmp_path), *PIXELS])
     assert done.exit_code == 0, done.output

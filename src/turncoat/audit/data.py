@@ -150,11 +150,16 @@ def _evaluate(method: DataDetector, evidence: Evidence) -> Evaluated:
 
 
 def _believed(evidence: Evidence, evaluated: Sequence[Evaluated]) -> Tensor:
-    """The labels of the data, but where they are doubted the likeliest other one; int64 ``(N,)``."""
+    """The labels of the data, but the likeliest other one where a label is doubted, or its class is and the sample is of the
+    kind that is strange in it; int64 ``(N,)``.
+    """
     labels = evidence.data.labels
-    doubt = torch.stack([one.counted for one in evaluated if one.method.looks_for == "labels"]).amax(0)
+    judges = [one for one in evaluated if one.method.looks_for == "labels"]
+    doubted = torch.stack([one.counted for one in judges]).amax(0) > SUSPECT
+    for label in {label for one in judges for label in one.classes if label >= 0}:
+        doubted |= evidence.strange(label) > SUSPECT
     other = evidence.held_out_logits.scatter(1, labels[:, None], -torch.inf).argmax(1)
-    return torch.where(doubt > SUSPECT, other, labels)
+    return torch.where(doubted, other, labels)
 
 
 def _source(data: str | Path | ImageSet | NamedImages, size: Size | None, progress: Progress) -> NamedImages:

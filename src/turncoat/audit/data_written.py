@@ -16,15 +16,11 @@ from torch import Tensor
 
 from turncoat.attacks.pngfolder import whole_folder
 from turncoat.audit.data import DataAudit
+from turncoat.audit.data_page import by_class, listed, sheet
 from turncoat.errors import TurncoatError, shown
-from turncoat.report.blocks import Bars, Block, Facts, Picture, Pictures, Table, Text
-from turncoat.report.numbers import duration, percent
-from turncoat.report.sheet import Lead, Sheet, write_sheet
+from turncoat.report.sheet import write_sheet
 
 SUSPECTS, SCORES, AUDIT, PAGE, CLEANED = "suspects.csv", "scores.csv", "audit.json", "report.html", "cleaned"
-_TOP = 50
-"""Listed where nothing stands out, as what ranks first all the same."""
-_SHOWN = 60
 
 
 def write_data_audit(audit: DataAudit, out: Path, name: str) -> dict[str, object]:
@@ -44,12 +40,6 @@ def write_data_audit(audit: DataAudit, out: Path, name: str) -> dict[str, object
     return found
 
 
-def listed(audit: DataAudit) -> Tensor:
-    """int64: the samples to look at, the most suspicious first; where nothing stands out, the first 50 of the ranking."""
-    count = max(audit.to_inspect, len(audit.suspects)) if audit.combined.stands_out else min(_TOP, len(audit.names))
-    return audit.ranking[:count]
-
-
 def as_json(audit: DataAudit) -> dict[str, object]:
     """The audit as one JSON object, with the scores of all images."""
     combined, classes = audit.combined, audit.data.classes
@@ -60,8 +50,9 @@ def as_json(audit: DataAudit) -> dict[str, object]:
         "suspects": len(audit.suspects),
         "false_discovery_rate": audit.false_discovery_rate,
         "to_inspect": audit.to_inspect,
+        "told_by": [method.name for method in combined.told],
         "classes": list(classes),
-        "suspects_by_class": dict(zip(classes, _by_class(audit, audit.suspects), strict=True)),
+        "suspects_by_class": dict(zip(classes, by_class(audit, audit.suspects), strict=True)),
         "methods": [
             {
                 "name": one.method.name,
@@ -79,96 +70,6 @@ def as_json(audit: DataAudit) -> dict[str, object]:
         "shared_seconds": audit.shared,
         "scores": dict(zip(audit.names, cast(list[float], audit.scores.tolist()), strict=True)),
     }
-
-
-def lead(audit: DataAudit) -> str:
-    """The finding in a sentence or two."""
-    total = len(audit.names)
-    if not audit.combined.stands_out:
-        return f"Nothing stands out among {total:,} images and their labels."
-    by_class = _by_class(audit, audit.suspects)
-    most = max(range(len(by_class)), key=by_class.__getitem__)
-    where = f", {by_class[most]:,} of them labelled '{audit.data.classes[most]}'" if sum(by_class) else ""
-    return (
-        f"About {audit.estimated:,} of {total:,} images or labels are suspicious ({percent(audit.estimated / total)}){where}. "
-        f"The first {audit.to_inspect:,} of the list hold 95% of them, about."
-    )
-
-
-def class_rows(audit: DataAudit) -> list[tuple[str, int, int, int, str]]:
-    """Class, images, suspects, expected poison, and the methods in which it stands out."""
-    combined, labels = audit.combined, audit.data.labels
-    every, suspects = _by_class(audit, torch.arange(len(labels))), _by_class(audit, audit.suspects)
-    sums = torch.zeros(len(every), dtype=torch.float64).index_add_(0, labels, combined.probability)
-    expected = cast(list[float], sums.tolist())
-    return [
-        (
-            name,
-            every[label],
-            suspects[label],
-            round(expected[label]),
-            ", ".join(one.method.name for one in combined.evaluated if label in one.classes),
-        )
-        for label, name in enumerate(audit.data.classes)
-    ]
-
-
-def sheet(audit: DataAudit, name: str) -> Sheet:
-    """The page."""
-    blocks: list[Block] = []
-    chosen = cast(list[int], listed(audit)[:_SHOWN].tolist())
-    pictures = [
-        Picture(audit.data.images[i].numpy(), audit.data.classes[int(audit.data.labels[i])], _note(audit, i)) for i in chosen
-    ]
-    title = "The first suspects" if audit.combined.stands_out else "What ranks first all the same"
-    blocks.append(Pictures(pictures, "Under each: the given label; the likely label, where it differs; the score.", title))
-    blocks.append(
-        Table(
-            ("class", "images", "suspects", "expected poison", "stands out to"),
-            class_rows(audit),
-            "Suspects are more likely poisoned than not; the expected poison is the sum of the probabilities.",
-            "Classes",
-        )
-    )
-    blocks.append(
-        Table(
-            ("method", "looks for", "stands out", "expected poison", "seconds"),
-            [
-                (
-                    one.method.name,
-                    one.method.looks_for,
-                    _where(audit, one.classes),
-                    round(one.estimated),
-                    round(audit.methods[one.method.name], 1),
-                )
-                for one in audit.combined.evaluated
-            ],
-            "Each method against its own null: images against the other classes, labels against networks that never saw them.",
-            "Methods",
-        )
-    )
-    if audit.annotators:
-        blocks += _annotators(audit)
-    facts = [
-        ("images", f"{len(audit.names):,}"),
-        ("suspects", f"{len(audit.suspects):,}"),
-        ("clean among them, about", percent(audit.false_discovery_rate)),
-        ("to inspect for 95%", f"{audit.to_inspect:,}"),
-        ("seconds", duration(audit.seconds)),
-        *((f"of these, {what}", duration(seconds)) for what, seconds in audit.shared.items()),
-    ]
-    blocks.append(Facts(facts, "Figures"))
-    blocks.append(
-        Text(
-            [
-                "No clean images were used. An estimate is no proof: look at the suspects.",
-                "Poison that is no more frequent in its class than natural oddities are in other classes is not found.",
-            ],
-            quiet=True,
-        )
-    )
-    tone = "bad" if audit.combined.stands_out else "good"
-    return Sheet(f"Audit of the data set {name}", Lead(lead(audit), tone), blocks)
 
 
 def write_cleaned(audit: DataAudit, out: Path) -> tuple[Path, int]:
@@ -213,39 +114,6 @@ def _suspects(audit: DataAudit) -> Iterable[Sequence[object]]:
         score, probability = f"{float(audit.scores[sample]):.6g}", f"{float(combined.probability[sample]):.4g}"
         reason = says if combined.stands_out else f"nothing stands out; of all that ranks first: {says}"
         yield audit.names[sample], given, likely, score, probability, method, reason
-
-
-def _by_class(audit: DataAudit, samples: Tensor) -> list[int]:
-    return cast(list[int], torch.bincount(audit.data.labels[samples], minlength=len(audit.data.classes)).tolist())
-
-
-def _note(audit: DataAudit, sample: int) -> str:
-    likely = int(audit.likely[sample])
-    other = "" if likely == int(audit.data.labels[sample]) else f"likely {audit.data.classes[likely]}, "
-    return f"{other}{float(audit.scores[sample]):.3f}"
-
-
-def _where(audit: DataAudit, found: Sequence[int]) -> str:
-    names = [audit.data.classes[label] for label in found if label >= 0]
-    return ", ".join((["labels of all classes"] if -1 in found else []) + names) or "no"
-
-
-def _annotators(audit: DataAudit) -> list[Block]:
-    rows = [
-        (one.name, one.images, one.suspects, f"{one.suspects / one.images:.1%} [{one.low:.1%}, {one.high:.1%}]", one.p_value)
-        for one in audit.annotators
-    ]
-    return [
-        Table(
-            ("annotator", "images", "suspects", "share, 95% interval", "p-value"),
-            rows,
-            "p-value: that the annotator has no more suspects than the others (Fisher's test, Holm's correction).",
-            "Annotators",
-        ),
-        Bars(
-            [one.name for one in audit.annotators], [one.suspects / one.images for one in audit.annotators], "Share of suspects"
-        ),
-    ]
 
 
 def _table(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,7 +52,8 @@ def audit_data(
     Exits with 0 where nothing stands out, 3 where something is suspicious, 2 if something given is wrong.
     """
     from turncoat.audit.data import audit_data as audit
-    from turncoat.audit.data_written import CLEANED, class_rows, lead, listed, write_cleaned, write_data_audit
+    from turncoat.audit.data_page import lead, why
+    from turncoat.audit.data_written import CLEANED, write_cleaned, write_data_audit
     from turncoat.cli.live import listening
     from turncoat.data.named import load_named
     from turncoat.errors import TurncoatError, shown
@@ -84,40 +84,45 @@ def audit_data(
         typer.echo(json.dumps(record, allow_nan=False))
     else:
         typer.echo(f"{found.verdict}: {lead(found)}")
-        _tables(found, class_rows(found), [int(sample) for sample in listed(found)[:10]])
-        typer.echo(f"suspects  {folder / 'suspects.csv'}")
-        typer.echo(f"report    {folder / 'report.html'}")
+        if found.combined.stands_out:
+            typer.echo(why(found))
+            _tables(found)
+        what = "the list" if found.combined.stands_out else "what ranks first all the same"
+        typer.echo(f"suspects  {folder / 'suspects.csv'}  {what}")
+        typer.echo(f"report    {folder / 'report.html'}  with pictures")
         if cleaned is not None:
             typer.echo(f"cleaned   {cleaned[0]}  {cleaned[1]:,} of {len(found.names):,} images")
     if found.combined.stands_out:
         raise typer.Exit(3)
 
 
-def _tables(found: DataAudit, rows: Sequence[tuple[str, int, int, int, str]], first: Sequence[int]) -> None:
+def _tables(found: DataAudit) -> None:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
+    from turncoat.audit.data_page import class_rows, listed
     from turncoat.cli.console import make_console
 
     console = make_console()
-    suspects = Table(
-        title="First suspects" if found.combined.stands_out else "First of the ranking", box=box.SIMPLE_HEAD, title_justify="left"
-    )
+    suspects = Table(title="First suspects", box=box.SIMPLE_HEAD, title_justify="left")
     for head in ("file", "given", "likely", "score", "reason"):
         suspects.add_column(head, justify="right" if head == "score" else "left")
     names = found.data.classes
-    for sample in first:
+    for sample in (int(one) for one in listed(found)[:10]):
         given, likely = int(found.data.labels[sample]), int(found.likely[sample])
         cells = (found.names[sample], names[given], names[likely], f"{float(found.scores[sample]):.3f}", found.reason(sample)[1])
         suspects.add_row(*map(escape, cells))
     console.print(suspects)
     classes = Table(box=box.SIMPLE_HEAD)
-    for head in ("class", "images", "suspects", "expected", "stands out to"):
-        classes.add_column(head, justify="left" if head in ("class", "stands out to") else "right")
+    for head in ("class", "images", "suspects", "expected", "found by"):
+        classes.add_column(head, justify="left" if head in ("class", "found by") else "right")
+    rows = [row for row in class_rows(found) if row[2] or row[4]]
     for name, images, suspect, expected, methods in rows:
         classes.add_row(escape(name), f"{images:,}", f"{suspect:,}", f"{expected:,}", methods)
     console.print(classes)
+    if len(rows) < len(names):
+        console.print(f"no suspects in the other {len(names) - len(rows):,} classes", markup=False)
     for one in found.annotators:
         share = f"{one.suspects / one.images:.1%} [{one.low:.1%}, {one.high:.1%}]"
         console.print(

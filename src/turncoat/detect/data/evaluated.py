@@ -29,6 +29,9 @@ _TAIL = 10
 ORDINARY = 0.02
 """Share of labels that are wrong in ordinary data sets, at most."""
 _CLASS_ORDINARY, _CLASS_RATIO = 0.05, 5.0
+"""More than this share of a class's labels is not ordinary, nor are so many times as many as in the middle one of the others."""
+_LONE, _LONE_RATIO = 0.01, 4.0
+"""Nor is this share where it is so many times that of every other class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +137,9 @@ def against_doubt(
     found: list[int] = []
     for label in range(classes):
         others = torch.cat([shares[:label], shares[label + 1 :]])
-        if expected[label] >= _LEAST and shares[label] > max(_CLASS_ORDINARY, _CLASS_RATIO * float(others.median())):
+        frequent = shares[label] > max(_CLASS_ORDINARY, _CLASS_RATIO * float(others.median()))
+        lone = shares[label] > max(_LONE, _LONE_RATIO * float(others.max()))
+        if expected[label] >= _LEAST and (frequent or lone):
             found.append(label)
     named = torch.isin(labels, torch.tensor(found, dtype=torch.int64))
     elsewhere = kept & ~named

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from turncoat.data.imageset import ImageSet
+from turncoat.detect.data.contamination import strangers
 from turncoat.detect.data.content import content_keys, halves
 from turncoat.detect.data.doubt import label_doubt
 from turncoat.detect.data.surrogate import Trained, shrink, train_surrogate
@@ -135,6 +136,13 @@ class Evidence:
     def doubt(self) -> Tensor:
         """float64 ``(N,)``: the chance that a sample's label is wrong, by `held_out_logits`."""
         return label_doubt(self.held_out_logits, self.data.labels)[0]
+
+    def strange(self, label: int) -> Tensor:
+        """float64 ``(N,)``: the chance that a sample is one of the `strangers` in this class, by `held_out_features`."""
+        found = torch.zeros(len(self.data), dtype=torch.float64)
+        for half in (self.half, ~self.half):
+            found[half] = strangers(self.held_out_features[half], self.data.labels[half], label, self.doubt[half])
+        return found
 
     @property
     def held_out_features(self) -> Tensor:
