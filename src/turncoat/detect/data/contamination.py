@@ -42,7 +42,7 @@ def strangers(features: Tensor, labels: Tensor, label: int, doubt: Tensor) -> Te
 
 def _most_peculiar(features: Tensor, labels: Tensor, label: int) -> Tensor:
     """Samples of a class along the direction in which they vary most, against what varies within the others; any sign."""
-    others = [features[labels == other] for other in labels.unique().tolist() if other != label]
+    others = [features[labels == other] for other in cast(list[int], labels.unique().tolist()) if other != label]
     within = torch.stack([(one - one.mean(0)).T @ (one - one.mean(0)) / len(one) for one in others]).mean(0)
     values, axes = cast(tuple[Tensor, Tensor], torch.linalg.eigh(within))
     kept = values > 1e-4 * values[-1]
