@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import struct
 import subprocess
 import sys
 import warnings
 import zipfile
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
-from pathlib import Path
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from files_of_others import CLASSES, SHAPE, Net, images, malicious, trained, zipped
@@ -156,6 +159,42 @@ def test_factories_that_will_not_do(name: str, told: str, factory: Path) -> None
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("their_nets:Tide", "did you mean Tied"),
+        ("./their_nets.py:bare", "named as a module, their_nets:bare"),
+        ("none:x", "'none'$"),
+    ],
+)
+def test_what_may_have_been_meant(name: str, told: str, factory: Path) -> None:
+    with pytest.raises(TurncoatError, match=told):
+        opened(saved(factory, state()), arch=name)
+
+
+def test_a_network_of_linear_layers_tells_its_channels_by_its_size(factory: Path) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(8 * 8, 5))
+    found = opened(saved(factory, net.state_dict()), arch="their_nets:flat", shape=None, like=(3, 32, 32))
+    assert found.shape == (1, 8, 8) and len(found.classes) == 5
+
+
+BESIDE: dict[str, Any] = {
+    "options": argparse.Namespace(lr=0.1, layers=[3, 4]),
+    "numpy": {"best": np.float64(0.9), "curve": np.arange(4.0), "seed": np.int64(3)},
+    "paths": [PurePosixPath("runs/1"), datetime(2026, 1, 2, tzinfo=UTC), defaultdict(list)],
+}
+
+
+@pytest.mark.parametrize("archive", [True, False])
+@pytest.mark.parametrize("what", BESIDE)
+def test_what_scripts_keep_beside_the_weights_is_left_out(what: str, archive: bool, tmp_path: Path) -> None:
+    path = saved(tmp_path, {"args": BESIDE[what], "net": state()}, _use_new_zipfile_serialization=archive)
+    found = opened(path)
+    assert same(found, trained()) and "not read, for it is no tensor" in found.notes[0]
+    with pytest.raises(TurncoatError, match="wants to run"):  # the weights themselves are among what is not read
+        opened(saved(tmp_path, {"args": argparse.Namespace(net=state())}))
+
+
 def test_a_factory_is_not_imported_unless_allowed(factory: Path) -> None:
     with pytest.raises(TurncoatError, match="a factory runs code"):
         opened(saved(factory, state()), arch="their_nets:bare", allow_factory=False)
@@ -190,6 +229,7 @@ def test_preprocessing_comes_before_the_network(tmp_path: Path) -> None:
     ("options", "told"),
     [
         ({"mean": [0.5, 0.5]}, "--mean: expected 1 number or 1 a channel"),
+        ({"mean": [123.7]}, "--mean: expected numbers within --input-range, 0 to 1, got 123.7"),
         ({"std": [0.0]}, "--std: expected numbers above 0"),
         ({"mean": [float("nan")]}, "--mean"),
         ({"input_range": (1, 0)}, "--input-range: expected LOW,HIGH"),

@@ -160,3 +160,24 @@ def test_a_network_of_one_size_is_left_at_it() -> None:
     noisy = data.with_labels(torch.where(torch.rand(400, generator=torch.Generator().manual_seed(1)) < 0.4, 0, data.labels))
     bare = Fixed(data, identity).eval()
     assert check_preprocessing(bare, noisy, PLACEMENT, bare).warning == ""
+
+
+def test_few_images_are_enough_where_the_same_ones_become_right() -> None:
+    data = colours(48)
+    bare = wants(COMMON["ImageNet's"], colours())
+    check = check_preprocessing(bare, data, PLACEMENT, bare)
+    assert "ImageNet's" in check.warning and check.n == 48
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.8, ""), (0.5, "near chance (50%)")])
+def test_of_two_classes_four_in_five_are_not_chance(share: float, told: str) -> None:
+    data = ImageSet(colours().images, torch.arange(400) % 2, ("even", "odd"))
+    labels = torch.where(torch.arange(400) < share * 400, data.labels, 1 - data.labels)
+
+    class Known(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            at = [int((data.images == image).flatten(1).all(1).nonzero()[0]) for image in (x * 255).round().byte()]
+            return nn.functional.one_hot(labels[at], 2).float()
+
+    assert told in check_preprocessing(Known().eval(), data, PLACEMENT).warning or not told
+    assert bool(check_preprocessing(Known().eval(), data, PLACEMENT).warning) == bool(told)

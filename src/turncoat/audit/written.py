@@ -143,7 +143,7 @@ def facts(audit: ModelAudit) -> list[tuple[str, str]]:
         low, high = map(percent, wilson(share.right, share.n))
         pairs.append(("Clean accuracy", f"{percent(share.accuracy)}% [{low}, {high}], n = {share.n:,}"))
     if audit.probability is not None:
-        pairs.append(("Probability of a backdoor", f"{percent(audit.probability)}%"))
+        pairs.append(("Probability of a backdoor", f"{percent(audit.probability)}%, if every second model had one"))
     pairs.append(("Most suspicious class", audit.class_name(first.target) or "none"))
     recovered: Mapping[str, float] = audit.recovered.details if audit.recovered else dict[str, float]()
     if "size" in recovered:

@@ -157,7 +157,7 @@ def _shapes(arch: Architecture, tensors: Mapping[str, Tensor], shape: Shape | No
         yield shape
         return
     filters = [tensor for tensor in tensors.values() if tensor.ndim == 4]
-    channels = _channels(filters, 3 if like is None else like[0])
+    likely = _channels(filters, 3 if like is None else like[0])
     sides = [(side, side) for side in _SIDES]
     if any(min(f.shape[2:]) >= _KERNEL and f.shape[1] in (1, 3) for f in filters):
         sides.insert(0, (_LARGE, _LARGE))
@@ -165,8 +165,9 @@ def _shapes(arch: Architecture, tensors: Mapping[str, Tensor], shape: Shape | No
         sides.insert(0, (arch.native, arch.native))
     if like is not None:
         sides.insert(0, like[1:])
-    for height, width in dict.fromkeys(sides):
-        yield channels, height, width
+    for channels in (likely,) if filters else (likely, 4 - likely):  # 3 and 1
+        for height, width in dict.fromkeys(sides):
+            yield channels, height, width
 
 
 def _channels(filters: list[Tensor], otherwise: int) -> int:

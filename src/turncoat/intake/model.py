@@ -20,6 +20,7 @@ from turncoat.models.base import Model
 from turncoat.oneshot.siamese import Siamese
 
 _LARGEST, _MOST = 8192, 100_000
+_NAMED = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +150,8 @@ def _fitted(path: Path, wanted: Architecture, shape: Shape | None, like: Shape |
     except TurncoatError as error:
         raise TurncoatError(f"{shown(path)}: {error}") from error
     notes = _assumed(built.shape, shape, like, wanted.native)
+    if state.left_out:
+        notes = (*notes, f"not read, for it is no tensor: {shown(', '.join(state.left_out[:_NAMED]))}")
     under = f", under '{shown(state.under)}'" if state.under else ""
     return built, f"weights in {shown(path.name)}{under}, as {shown(wanted.name)}", notes
 

@@ -8,10 +8,10 @@ import pickletools
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, Self, cast
 
 import torch
 from safetensors import SafetensorError
@@ -28,6 +28,12 @@ STATES = (
 )
 """Keys under which training scripts keep a network's weights, in the order in which they are looked for."""
 CHECKPOINTS = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl", ".pth.tar")
+_BESIDE = (
+    *("argparse.", "pathlib.", "datetime.", "numpy.", "_codecs.encode", "types.SimpleNamespace", "collections.defaultdict"),
+    *("omegaconf.", "yacs.config.", "easydict.", "addict.", "ml_collections."),
+    *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("set", "list", "dict")),
+)
+"""What training scripts keep beside the weights: options, paths, dates, figures. None of it is run; all of it is left out."""
 INSTEAD = "save its weights as safetensors (safetensors.torch.save_model), or export it to ONNX"
 _DEPTH = 3
 _RATIO, _LIMIT = 100, 1 << 30
@@ -36,10 +42,15 @@ _NAMED = 6
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A network's tensors by name, and the key of the file that they stood under; empty: at its top."""
+    """A network's tensors by name, and the key of the file that they stood under; empty: at its top.
+
+    left_out: what stood beside them and would have had to be run to be read; holes: whether some of it stood among them.
+    """
 
     tensors: Mapping[str, Tensor]
     under: str = ""
+    left_out: tuple[str, ...] = ()
+    holes: bool = False
 
 
 def kind_of(path: Path) -> Kind:
@@ -104,23 +115,54 @@ def read_state(path: Path, kind: Kind) -> State:
             raise TurncoatError(
                 f"{shown(path)}: expected a whole safetensors file, got: {shown(error)}; fetch it again?"
             ) from None
-    return _find_state(_load_restricted(path), path)
-
-
-def _load_restricted(path: Path) -> object:
     try:
-        with warnings.catch_warnings():
+        return _find_state(_load_restricted(path, ()), path)
+    except _RefusedError as error:
+        beside = sorted(_wanted(path))
+        if not beside or not all(name.startswith(_BESIDE) for name in beside):
+            raise
+        try:
+            found = _find_state(_load_restricted(path, beside), path)
+        except TurncoatError:
+            raise error from None
+        if found.holes:
+            raise
+        return replace(found, left_out=tuple(beside))
+
+
+class _RefusedError(TurncoatError):
+    """The restricted loader would have had to run something."""
+
+
+class _LeftOut:
+    """Stands in a loaded file for what is not read; made with anything, it keeps and does nothing."""
+
+    def __new__(cls, *_args: object, **_named: object) -> Self:
+        return object.__new__(cls)
+
+    def __init__(self, *_args: object, **_named: object) -> None:
+        pass
+
+    def __setstate__(self, _state: object) -> None:
+        pass
+
+
+def _load_restricted(path: Path, left_out: Sequence[str]) -> object:
+    """What ``torch.save`` wrote, with a `_LeftOut` in the place of every object of the names ``left_out``."""
+    names = {*left_out, *(name.replace("__builtin__", "builtins") for name in left_out)}  # as Python 2 called them
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals([(_LeftOut, name) for name in names]):
             warnings.simplefilter("ignore")  # of unusual pickles, which are read or refused all the same
             return cast(object, torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError as error:
         wanted = sorted(_wanted(path))
         if not wanted:
             first = shown(str(error).splitlines()[0])[:200]
-            raise TurncoatError(
+            raise _RefusedError(
                 f"{shown(path)}: expected tensors in plain containers, got a pickle refused as unsafe: {first}"
             ) from None
         more = f" and {len(wanted) - _NAMED} more" if len(wanted) > _NAMED else ""
-        raise TurncoatError(
+        raise _RefusedError(
             f"{shown(path)}: expected tensors alone, got a pickle that wants to run {shown(', '.join(wanted[:_NAMED]))}{more}; "
             f"nothing was run. Whoever trusts it may load it and save its state_dict() as safetensors"
         ) from None
@@ -182,7 +224,7 @@ def _search(value: object, under: str, depth: int) -> State | None:
     items = cast("Mapping[object, object]", value)
     tensors = {name: _plain(v) for name, v in items.items() if isinstance(name, str) and isinstance(v, Tensor)}
     if any(tensor.ndim > 1 for tensor in tensors.values()):
-        return State(tensors, under)
+        return State(tensors, under, holes=any(isinstance(value, _LeftOut) for value in items.values()))
     for key in STATES:
         found = _search(items.get(key), f"{under}.{key}".removeprefix("."), depth - 1)
         if found is not None:

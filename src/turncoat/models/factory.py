@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Literal, cast
@@ -60,8 +62,21 @@ def find(factory: str, option: str) -> Factory:
         if not callable(found):
             raise TypeError(f"{function} is a {type(found).__name__}, not a function or class")
     except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
-        raise TurncoatError(f"{option}: expected an importable package.module:function, got '{factory}': {error}") from error
+        hint = _hint(module, function)
+        raise TurncoatError(
+            f"{option}: expected an importable package.module:function, got '{factory}': {error}{hint}"
+        ) from error
     return found
+
+
+def _hint(module: str, function: str) -> str:
+    """What may have been meant: a file by its path, or a name like those that the module has."""
+    path = module.removesuffix(".py").strip("./").replace("/", ".")
+    if path != module:
+        return f"; a file is named as a module, {path}:{function}, from the folder that it is found in"
+    names = [name for name in vars(sys.modules[module]) if not name.startswith("_")] if module in sys.modules else []
+    close = difflib.get_close_matches(function, names, n=3, cutoff=0.4)
+    return f"; did you mean {', '.join(close)}?" if close else ""
 
 
 def call(factory: Factory, shape: tuple[int, int, int], classes: int, what: str) -> nn.Module:
