@@ -31,6 +31,7 @@ from turncoat.repair.run import Attempt, Audited, Seen, best
 from turncoat.repair.split import split_clean
 from turncoat.repair.success import Share
 from turncoat.repair.tolerance import Tolerance, bearable
+from turncoat.repair.tuning import Bounded
 from turncoat.repair.written import as_json, lead
 from turncoat.train.engine import Diverged
 from turncoat.train.hooks import Batch
@@ -221,6 +222,23 @@ def test_sharpness_aware_gradients_are_those_at_the_moved_weights() -> None:
     expected = torch.autograd.grad(functional.cross_entropy(network(x), labels), weights)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_a_bounded_gradient_keeps_its_direction() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    x, labels = torch.rand(6, 1, 2, 2), torch.tensor([0, 1, 2, 0, 1, 2])
+    weights, batch = list(network.parameters()), Batch(x, labels, torch.arange(6), 0, 0)
+
+    def loss() -> Tensor:
+        return 100 * functional.cross_entropy(network(x), labels)
+
+    plain = torch.cat([part.flatten() for part in torch.autograd.grad(loss(), weights)])
+    for clip, factor in ((5.0, 5 / float(plain.norm())), (1e6, 1.0)):
+        changed = Bounded(clip).loss(network, batch, network(x), loss())
+        found = torch.cat([part.flatten() for part in torch.autograd.grad(changed, weights)])
+        assert float(changed.detach()) == pytest.approx(float(loss().detach()))
+        torch.testing.assert_close(found, plain * factor)
 
 
 def test_attention_is_where_the_values_are() -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from turncoat.repair.base import Defender, Repaired
 from turncoat.repair.corruptions import corrupted
 from turncoat.repair.keeping import Keeping
-from turncoat.repair.tuning import TrainedOn
+from turncoat.repair.tuning import Bounded, TrainedOn
 from turncoat.seeds import generator
 from turncoat.train.hooks import Batch, Hook
 
@@ -37,6 +37,9 @@ class Consistency(TrainedOn):
         min_length=1,
         description="peak rates of SGD to try, the highest first, until one fits",
     )
+    clip: float = Field(
+        default=5.0, gt=0, description="the longest a batch's gradient may be: a change that is a trigger gives one of hundreds"
+    )
     portions: tuple[float, ...] = Field(
         default=(0.85, 0.75, 0.65),
         min_length=1,
@@ -49,7 +52,7 @@ class Consistency(TrainedOn):
     def _repaired(self, network: nn.Module, defender: Defender) -> Repaired:
         def corrupting(network: nn.Module, keeping: Keeping) -> list[Hook]:
             del network, keeping
-            return [_Corrupting(self.share, generator(defender.seed, "repair"))]
+            return [_Corrupting(self.share, generator(defender.seed, "repair")), Bounded(self.clip)]
 
         tuned = self.tuned(network, defender, corrupting, portions=self.portions)
         return tuned.told(portion=tuned.portion)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -14,7 +14,7 @@ from torch.nn import functional
 from turncoat.repair.base import Defender, Repaired
 from turncoat.repair.keeping import Keeping
 from turncoat.repair.networks import norms
-from turncoat.repair.tuning import TrainedOn
+from turncoat.repair.tuning import TrainedOn, gradients_of
 from turncoat.train.hooks import Batch, Hook
 from turncoat.train.regularisers.dp_sgd import with_gradients
 
@@ -39,7 +39,7 @@ class SharpnessAware(Hook):
         del outputs
         named = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
         weights = list(named.values())
-        steps = uphill([weight.detach() for weight in weights], _gradients(loss, weights), self.rho)
+        steps = uphill([weight.detach() for weight in weights], gradients_of(loss, weights), self.rho)
         with _moved(weights, steps), _statistics_kept(network):
             with batch.autocast():
                 moved = network(batch.images)
@@ -47,7 +47,7 @@ class SharpnessAware(Hook):
             changed = functional.cross_entropy(moved.float(), wanted)
             if self.keeping is not None:
                 changed = self.keeping.loss(network, batch, moved.float(), changed)
-            there = _gradients(changed, weights)
+            there = gradients_of(changed, weights)
         return with_gradients(loss, named, dict(zip(named, there, strict=True)))
 
 
@@ -63,11 +63,6 @@ class FTSAM(TrainedOn):
 
     def _repaired(self, network: nn.Module, defender: Defender) -> Repaired:
         return self.tuned(network, defender, lambda _, keeping: [SharpnessAware(self.rho, keeping)]).told()
-
-
-def _gradients(loss: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
-    found = cast("tuple[Tensor | None, ...]", torch.autograd.grad(loss, weights, allow_unused=True))
-    return [torch.zeros_like(weight) if part is None else part for weight, part in zip(weights, found, strict=True)]
 
 
 @contextmanager

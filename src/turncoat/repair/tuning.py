@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
+import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from turncoat.errors import TurncoatError
 from turncoat.repair.base import Defender, Repair, Repaired
@@ -16,6 +17,7 @@ from turncoat.repair.networks import between, copied, norms, renew_statistics
 from turncoat.seeds import seed_for
 from turncoat.train.engine import Diverged, train
 from turncoat.train.hooks import Batch, Hook
+from turncoat.train.regularisers.dp_sgd import with_gradients
 from turncoat.train.settings import Augmentation, TrainSettings
 
 BATCH = 128
@@ -111,6 +113,27 @@ class Steady(Hook):
         for norm in norms(network):
             norm.eval()
         return batch
+
+
+class Bounded(Hook):
+    """Shortens the loss's gradient, over all weights together, to at most ``clip``: one batch cannot throw the weights away."""
+
+    def __init__(self, clip: float) -> None:
+        self.clip = clip
+
+    def loss(self, network: nn.Module, batch: Batch, outputs: Tensor, loss: Tensor) -> Tensor:
+        del batch, outputs
+        named = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+        gradients = gradients_of(loss, list(named.values()))
+        length = torch.stack([part.float().square().sum() for part in gradients]).sum().sqrt()
+        factor = (self.clip / length.clamp_min(1e-12)).clamp_max(1)
+        return with_gradients(loss, named, {name: part * factor for name, part in zip(named, gradients, strict=True)})
+
+
+def gradients_of(loss: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+    """Zeros for weights that the loss does not depend on."""
+    found = cast("tuple[Tensor | None, ...]", torch.autograd.grad(loss, weights, allow_unused=True))
+    return [torch.zeros_like(weight) if part is None else part for weight, part in zip(weights, found, strict=True)]
 
 
 def augmented(network: nn.Module, defender: Defender) -> Augmentation:
