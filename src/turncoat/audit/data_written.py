@@ -31,7 +31,7 @@ def write_data_audit(audit: DataAudit, out: Path, name: str) -> dict[str, object
             out / SUSPECTS, ("file", "given_label", "likely_label", "score", "probability", "method", "reason"), _suspects(audit)
         )
         scores = cast(list[float], audit.scores.tolist())
-        _table(out / SCORES, ("file", "score"), ((n, f"{s:.9g}") for n, s in zip(audit.names, scores, strict=True)))
+        _table(out / SCORES, ("file", "score"), ((n, f"{s:.12g}") for n, s in zip(audit.names, scores, strict=True)))
         found = as_json(audit)
         _whole(out / AUDIT, json.dumps(found, allow_nan=False))
     except OSError as error:

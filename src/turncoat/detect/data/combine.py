@@ -13,7 +13,7 @@ from turncoat.detect.data.evaluated import Evaluated
 
 _EXPLAINED = 0.5
 """A sample that a method finds more probable than this is asked of no other."""
-_TIER = 1e-3
+_TIER = 1e-2
 """How much less the other evidence counts in the ranking than the probability."""
 
 
