@@ -27,6 +27,11 @@ from turncoat.train.placement import Placement, place, to_device
 
 _MOST = 1000
 """Clean images that the methods work on; the accuracy is measured on all."""
+_NOT_JUDGED = "not judged, as clean models look backdoored when they get other pixels than in training (--mean, --std, --input-range, --shape)"
+_UNSEEN = (
+    "without clean images it cannot be seen whether --mean, --std and --input-range are those of its training; with others, "
+    "a clean model may look backdoored"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +98,8 @@ def audit_model(
 
     clean: images that are trusted, their classes those of the model; without any, the data-free methods alone.
     references: clean models to take the p-values from; by default each method's own, from the model's classes and starts.
-    Raises `TurncoatError` for methods that are not known or need images, and where no method can look into the model.
+    Raises `TurncoatError` for methods that are not known or need images, where no method can look into the model, and where it
+    seems to get other pixels than in its training: clean networks look backdoored then.
     """
     started = time.perf_counter()
     placement = placement or place()
@@ -107,7 +113,11 @@ def audit_model(
     accuracy = None
     if clean is not None and not one_shot:
         accuracy = check_preprocessing(model.network, clean, placement, model.bare, seed)
+        if accuracy.strange and model.bare is not None:
+            raise TurncoatError(f"{_NOT_JUDGED}: {accuracy.warning}")
         notes = (*notes, accuracy.warning) if accuracy.warning else notes
+    elif model.bare is not None:
+        notes = (*notes, _UNSEEN)
     findings, refused = _siamese(suspect) if one_shot else _examined(suspect, detectors, progress)
     p_values = {name: finding.p_value for name, finding in findings.items()}
     if references is not None:

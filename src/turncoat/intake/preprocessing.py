@@ -117,12 +117,14 @@ class Reversed(nn.Module):
 
 @dataclass(frozen=True)
 class Check:
-    """accuracy: on the clean images, ``right`` of ``n``. warning: a sentence, where something looks wrong; else empty."""
+    """accuracy: on the clean images, ``right`` of ``n``. warning: a sentence, where something looks wrong; else empty. strange:
+    the network seems to get other images than in its training, so that what is found in it means nothing."""
 
     accuracy: float
     right: int
     n: int
     warning: str
+    strange: bool = False
 
 
 def check_preprocessing(
@@ -145,7 +147,7 @@ def check_preprocessing(
     best = max(tried, key=lambda name: int(tried[name].sum()), default="")
     if best and _clearly(tried[best], given, clean):
         told = f"{accuracy:.0%} right as given, {float(tried[best].float().mean()):.0%} with {best}"
-        return Check(accuracy, right, len(clean), f"the preprocessing looks wrong: {told}")
+        return Check(accuracy, right, len(clean), f"the preprocessing looks wrong: {told}", strange=True)
     few = sample.subset(torch.arange(min(_SIZED, len(sample))))
     sizes = {} if bare is None or accuracy >= _POOR else _sized(network, few, placement)
     size = max(sizes, key=lambda side: int(sizes[side].sum()), default=0)
@@ -155,7 +157,9 @@ def check_preprocessing(
         return Check(
             accuracy, right, len(clean), f"the size of images looks wrong: {told}; give --shape {channels},{size},{size}"
         )
-    return Check(accuracy, right, len(clean), _other_order(logits, clean) or _by_chance(accuracy, right, clean))
+    other = _other_order(logits, clean)
+    chance = "" if other else _by_chance(accuracy, right, clean)
+    return Check(accuracy, right, len(clean), other or chance, strange=bool(chance))
 
 
 def _tried(bare: nn.Module, sample: ImageSet, placement: Placement) -> dict[str, Tensor]:
