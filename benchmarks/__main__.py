@@ -1,6 +1,6 @@
 """``python -m benchmarks [--data DIR] [--only NAME ...] [--seeds K]``: run, print, append to RESULTS.md.
 
-``python -m benchmarks calibration [--fast]`` and ``python -m benchmarks repairs STORE``: other things, see those files.
+``python -m benchmarks calibration [--fast]``, ``repairs STORE`` or ``foreign``: other things, see those files.
 """
 
 from __future__ import annotations
@@ -12,7 +12,20 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import calibration, cifar, machine, oneshot, poisoning, repairs, results, scheduling, table, throughput, together
+from benchmarks import (
+    calibration,
+    cifar,
+    foreign,
+    machine,
+    oneshot,
+    poisoning,
+    repairs,
+    results,
+    scheduling,
+    table,
+    throughput,
+    together,
+)
 from turncoat.data import ImageSet, load
 from turncoat.train import place
 
@@ -21,7 +34,7 @@ NAMES = ("poisoning", "throughput", "together", "oneshot", "scheduling", "result
 
 def main() -> None:
     """Run what was asked for. What needs real images is left out, and said so, where there are none."""
-    own = {"calibration": calibration.main, "repairs": repairs.main}
+    own = {"calibration": calibration.main, "repairs": repairs.main, "foreign": foreign.main}
     if sys.argv[1:] and sys.argv[1] in own:
         own[sys.argv[1]](sys.argv[2:])
         return

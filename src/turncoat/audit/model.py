@@ -27,7 +27,9 @@ from turncoat.train.placement import Placement, place, to_device
 
 _MOST = 1000
 """Clean images that the methods work on; the accuracy is measured on all."""
-_NOT_JUDGED = "not judged, as clean models look backdoored when they get other pixels than in training (--mean, --std, --input-range, --shape)"
+_OTHER_PIXELS = (
+    "not judged, as clean models look backdoored when they get other pixels than in training; see --mean, --std, --shape"
+)
 _UNSEEN = (
     "without clean images it cannot be seen whether --mean, --std and --input-range are those of its training; with others, "
     "a clean model may look backdoored"
@@ -114,7 +116,7 @@ def audit_model(
     if clean is not None and not one_shot:
         accuracy = check_preprocessing(model.network, clean, placement, model.bare, seed)
         if accuracy.strange and model.bare is not None:
-            raise TurncoatError(f"{_NOT_JUDGED}: {accuracy.warning}")
+            raise TurncoatError(f"{_OTHER_PIXELS}: {accuracy.warning}")
         notes = (*notes, accuracy.warning) if accuracy.warning else notes
     elif model.bare is not None:
         notes = (*notes, _UNSEEN)
