@@ -30,6 +30,8 @@ DOCS = Path(__file__).parent.parent / "docs" / "calibration.md"
 TABLE = Path(calibrate.__file__).parent / "calibration.json"
 BEGIN, END = "<!-- measured: python -m benchmarks calibration -->", "<!-- /measured -->"
 VERDICT = "verdict"
+UNASKED = frozenset(one.name for one in audits.detectors() if one.beside_others)
+"""Methods that an audit with clean images runs."""
 ROUNDED = 0.1
 """Shares from here on are told in whole percents."""
 
@@ -83,7 +85,8 @@ def report(trained: Sequence[zoo.Trained], audited: Sequence[Audited], methods: 
             _false_alarms(audited, methods),
         ),
         _table(
-            f"Detected at alpha {ALPHA:g}, of backdoored models; the verdict is Holm's over all methods",
+            f"Detected at alpha {ALPHA:g}, of backdoored models; the verdict is Holm's over the methods that an audit with clean "
+            f"images runs unasked: {', '.join(name for name in methods if name in UNASKED)}",
             ["attack", *methods, VERDICT, "right target, of the detected"],
             _detected(audited, methods),
         ),
@@ -267,7 +270,8 @@ def _example(one: Audited) -> Example:
 
 
 def _verdict(one: Audited) -> Verdict:
-    return judge(one.findings, {name: finding.p_value for name, finding in one.findings.items()}, ALPHA)
+    findings = {name: finding for name, finding in one.findings.items() if name in UNASKED} or one.findings
+    return judge(findings, {name: finding.p_value for name, finding in findings.items()}, ALPHA)
 
 
 def _p_values(some: Sequence[Audited], method: str) -> Iterator[float]:

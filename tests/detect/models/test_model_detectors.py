@@ -93,6 +93,17 @@ def test_each_space_of_shifts_is_judged_by_its_own_spread(backdoor: bool) -> Non
     assert p == pytest.approx(found.details[f"{space}_p"])
 
 
+def test_where_most_classes_cannot_be_reached_the_one_that_can_is_no_target() -> None:
+    network = planted(backdoor=False)
+    head = network[3]
+    assert isinstance(head, nn.Linear)
+    with torch.no_grad():
+        head.weight[4:] = 0
+        head.bias[4:] = -1e4
+    found = UniversalShift(steps=60, batch=4).examine(suspect(network))
+    assert (found.p_value, found.statistic) == (1, 0)
+
+
 def test_a_network_that_cannot_be_cut_is_searched_in_its_pixels_alone() -> None:
     class Around(nn.Module):
         def __init__(self) -> None:

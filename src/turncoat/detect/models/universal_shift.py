@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Literal, cast
 
@@ -32,6 +32,7 @@ _GOAL = 0.8
 _RATE, _TURN, _MEMORY = 0.25, 0.3, 0.9
 _VALUES = 2**21
 _FAR = 1000.0  # times the first radius: a class that is never reached
+_REACHED = 0.5
 _PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 Shifted = Callable[[Tensor, Tensor], Tensor]
@@ -80,11 +81,13 @@ def channels(network: nn.Module, images: Tensor, placement: Placement) -> Space:
 @dataclass(frozen=True, eq=False)
 class Radii:
     """What the search found of each class. logs: float64 ``(K,)``, the logarithm of the radius at which 80% of the images of
-    other classes are taken for it. shifts: float32 ``(K, *shape)``, the last ones. passes: images that went through the network.
+    other classes are taken for it. shifts: float32 ``(K, *shape)``, the last ones. reached: bool ``(K,)``, False where
+    the radius grew to its bound. passes: images that went through the network.
     """
 
     logs: Tensor
     shifts: Tensor
+    reached: Tensor
     passes: int
 
 
@@ -121,7 +124,8 @@ def smallest_shifts(space: Space, clean: ImageSet, classes: int, placement: Plac
         radius = radius * torch.exp(-_RATE * left * (success.double() - _GOAL) / _GOAL)
         radius = radius.clamp(max=_FAR * space.start)
     logs = torch.stack(visited[-max(1, steps // 3) :]).mean(0)
-    return Radii(logs, (logs.exp().float().view(flat).to(device) * unit).cpu(), classes * search.batch * steps)
+    shifts = (logs.exp().float().view(flat).to(device) * unit).cpu()
+    return Radii(logs, shifts, radius < _FAR * space.start, classes * search.batch * steps)
 
 
 def _slope(space: Space, x: Tensor, labels: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,16 +157,18 @@ def as_trigger(shift: Tensor) -> Trigger:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """Of a space: the logarithm of the smallest shift towards each class ``(K,)``, and those that can be shown."""
+    """Of a space: what the search found, and those of its shifts that can be shown."""
 
     space: str
-    logs: Tensor
+    radii: Radii
     shown: Tensor | None
-    passes: int
 
     @cached_property
     def outlier(self) -> Outlier:
-        return outlier(self.logs, "low", CLEAN[self.space])
+        """Nothing stands out where half of the classes or more are not reached at all: the others say little of what is usual."""
+        found = outlier(self.radii.logs, "low", CLEAN[self.space])
+        usual = float(self.radii.reached.float().mean()) > _REACHED
+        return found if usual else replace(found, p_value=1.0, deviations=0.0)
 
 
 class UniversalShift(ModelDetector):
@@ -200,17 +206,17 @@ class UniversalShift(ModelDetector):
             details = dict[str, float]()
             for one in found:
                 details[f"{one.space}_p"], details[f"{one.space}_spread"] = one.outlier.p_value, one.outlier.spread
-                details[f"{one.space}_radius"] = float(one.logs[one.outlier.place].exp())
+                details[f"{one.space}_radius"] = float(one.radii.logs[one.outlier.place].exp())
             trigger = as_trigger(least.shown[target]) if least.shown is not None else None
             if trigger is not None:
                 details["success"] = success_rate(suspect.network, clean, trigger, target, placement)
         return Finding(
             statistic=least.outlier.deviations,
-            class_scores=tuple(cast("list[float]", (-least.logs).tolist())),
+            class_scores=tuple(cast("list[float]", (-least.radii.logs).tolist())),
             p_value=min(1.0, least.outlier.p_value * len(found)),
             target=target,
             trigger=trigger,
-            passes=sum(one.passes for one in found),
+            passes=sum(one.radii.passes for one in found),
             seconds=time.perf_counter() - began,
             details=details,
         )
@@ -226,5 +232,5 @@ class UniversalShift(ModelDetector):
         found = list[_Found]()
         for space in spaces:
             radii = smallest_shifts(space, clean, classes, placement, search)
-            found.append(_Found(space.name, radii.logs, radii.shifts if space.name == "pixels" else None, radii.passes))
+            found.append(_Found(space.name, radii, radii.shifts if space.name == "pixels" else None))
         return found
