@@ -8,7 +8,7 @@ from turncoat.experiment.config import parse_config
 from turncoat.experiment.listener import Listener
 from turncoat.experiment.setting import Datasets, cpu_threads, settle
 from turncoat.experiment.task import Trained
-from turncoat.experiment.together import Group, groups, kin_of, train_group, victim_of
+from turncoat.experiment.together import Group, groups, kin_of, train_group, twin_keys, victim_of
 from turncoat.train import EpochRecord
 
 DATASETS = Datasets()
@@ -54,6 +54,14 @@ def test_the_key_depends_on_the_trial_and_on_all_that_are_with_it() -> None:
 def test_a_regulariser_that_is_a_setting_stacks() -> None:
     kin = kin_of(task(train={"regularisers": ["label-smoothing"]}))
     assert kin not in (kin_of(task()), None)
+
+
+def test_twins_are_a_group_of_their_own() -> None:
+    assert twin_keys(["a", "a", "a"]) == ["a"] * 3, "one is trained alone"
+    first, again, other, *_ = twin_keys(["a", "a", "b", "b"])
+    assert first == again != other and "a" not in (first, other)
+    assert twin_keys(["a", "b"]) == [first, other], "and does not depend on whose twins they are"
+    assert twin_keys(["a", "c"])[0] != first
 
 
 def test_kin_differ_in_attack_and_seed_alone() -> None:

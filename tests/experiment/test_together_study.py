@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from experiment_helpers import Trained, document, metric_rows
 from quick_trial import QUICK
 
 from turncoat import TurncoatError, study
-from turncoat.experiment import grouped
+from turncoat.experiment import grouped, jobs
 from turncoat.experiment import together as rule
 from turncoat.experiment.executors import Workers
 from turncoat.experiment.listener import Listener
@@ -67,8 +68,8 @@ def what(row: dict[str, Any]) -> list[Any]:
     return [row[column] for column in ("stage", "method", "metric", "group", "n")]
 
 
-def value(out: Path, key: str, metric: str) -> float:
-    (found,) = [row["value"] for row in rows(out, key) if what(row)[1:4] == ["victim", metric, ""]]
+def value(out: Path, key: str, metric: str, method: str = "victim") -> float:
+    (found,) = [row["value"] for row in rows(out, key) if what(row)[1:4] == [method, metric, ""]]
     return found
 
 
@@ -81,18 +82,50 @@ def test_trials_are_those_of_one_by_one_but_for_the_last_bits(path: Path, tmp_pa
         a, b = one.record, other.record
         assert a.key != b.key
         assert (a.together, b.together) == (4, 0)
-        assert (a.twin, a.random_twin, a.poison, a.attack, a.config) == (b.twin, b.random_twin, b.poison, b.attack, b.config)
+        assert (a.random_twin, a.poison, a.attack, a.config) == (b.random_twin, b.poison, b.attack, b.config)
+        assert a.twin != b.twin, "clean twins are trained together as well"
         stores = ((both, a.key), (apart, b.key))
-        for kept in ("poison", "clean-twin", "random-twin"):
+        for kept in ("poison", "random-twin"):
             same = [[row for row in rows(*store) if kept in (row["stage"], row["method"])] for store in stores]
             assert same[0] == same[1]
         assert [what(row) for row in rows(*stores[0])] == [what(row) for row in rows(*stores[1])]
         assert (one.folder / "manifest.csv").read_bytes() == (other.folder / "manifest.csv").read_bytes()
-        for metric in ("ca", "asr"):
-            assert abs(value(*stores[0], metric) - value(*stores[1], metric)) < 0.03
+        for method, metric in (("victim", "ca"), ("victim", "asr"), ("clean-twin", "ca"), ("clean-twin", "asr")):
+            assert abs(value(*stores[0], metric, method) - value(*stores[1], metric, method)) < 0.03
         assert a.seconds is not None
         assert 0 < a.seconds < sum(trial.record.seconds or 0 for trial in joint.trials)
-    assert {twin.name for twin in (both / "twins").iterdir()} == {twin.name for twin in (apart / "twins").iterdir()}
+    records = [trial.record for trial in joint.trials]
+    assert twins(both) == {record.twin for record in records} | {record.random_twin for record in records} - {""}
+    assert len(twins(both)) == len(twins(apart)) == 4
+
+
+def twins(out: Path) -> set[str]:
+    return {twin.name for twin in (out / "twins").iterdir()}
+
+
+def test_a_twin_that_is_missing_has_all_twins_trained_again(path: Path, tmp_path: Path, whole: Whole) -> None:
+    store, first, _ = whole
+    out, trained = tmp_path / "runs", Trained()
+    shutil.copytree(store, out)
+    gone, kept = first.trials[0].record, first.trials[1].record
+    assert gone.twin != kept.twin
+    shutil.rmtree(out / "trials" / gone.key)
+    shutil.rmtree(out / "twins" / gone.twin)
+    (out / "twins" / kept.twin / "mark").touch()
+    assert plan(path, out=out, together="auto").twins == 1
+    watch = Watch(begin=lambda cell, tally: trained.listener)
+    assert keys(study(path, out=out, together="auto", report=False, watch=watch)) == keys(first)
+    assert Counter(trained.names) == {"clean twin": 2, "victim": 4}
+    assert rows(out, gone.key) == rows(store, gone.key), "to the last bit"
+    assert (out / "twins" / kept.twin / "mark").exists()
+
+
+def test_groups_with_the_same_seeds_share_their_twins(
+    tmp_path: Path, base: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "groups", partial(rule.groups, size=2))
+    found = plan(write(tmp_path / "rates.yaml", base, {"attack.rate": [0.05, 0.1], "seed": [0, 1]}), together="auto")
+    assert (found.together, found.groups, found.twins) == (4, 2, 2)
 
 
 def test_one_that_is_missing_has_all_trained_again_and_the_others_stay(path: Path, tmp_path: Path, whole: Whole) -> None:

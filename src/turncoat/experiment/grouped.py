@@ -1,10 +1,10 @@
-"""`run_group`: the trials of a group, from configurations to the store; their victims are trained together."""
+"""`run_group`: the trials of a group, from configurations to the store; their victims are trained together, and their twins."""
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -18,9 +18,9 @@ from turncoat.experiment.listener import Listener
 from turncoat.experiment.setting import Datasets, cpu_threads, settle
 from turncoat.experiment.stages import Planted, Ready, plant, run_attack
 from turncoat.experiment.store import Store
-from turncoat.experiment.together import Group, group_of, train_group, victim_of
+from turncoat.experiment.together import Group, group_of, train_group, twin_keys, twin_of, victim_of
 from turncoat.experiment.trial import TrialResult, write_trial
-from turncoat.experiment.twins import find_twin, new_stage
+from turncoat.experiment.twins import find_twin, new_stage, write_twin
 from turncoat.train.engine import Diverged
 from turncoat.train.memory import peak_memory_mb
 from turncoat.train.together import Member
@@ -39,6 +39,8 @@ def run_group(
         tasks = [_settle(config, datasets, listener) for config in configs]
         distinct = _distinct(tasks)
         group = group_of(list(distinct))
+        twins = twin_keys([task.twin for task in distinct.values()])
+        distinct = {key: replace(task, twin_as=twin) for (key, task), twin in zip(distinct.items(), twins, strict=True)}
         with store.claiming(store.group_claim(group.name)):
             members = {key: _Trial(task, group, store, _named(listener, key, distinct)) for key, task in distinct.items()}
             if not all(member.there for member in members.values()):
@@ -83,7 +85,7 @@ class _Trial:
         self.seconds += time.perf_counter() - started
 
     def prepare(self) -> None:
-        """Poison, a new network, and the clean twin, for which trials outside the group may be waiting."""
+        """Poison, a new network, and the clean twin where that was not trained with the others."""
         self.planted = plant(self.task, self.listener)
         poisoned = self.planted.poisoned
         assert isinstance(poisoned, Poisoned)
@@ -108,6 +110,7 @@ class _Trial:
 
 
 def _make(trials: Sequence[_Trial], listener: Listener, threads: int) -> None:
+    _make_twins(trials, listener, threads)
     for trial in trials:
         trial.attempt(trial.prepare)
     _train(trials, listener, threads)
@@ -115,6 +118,35 @@ def _make(trials: Sequence[_Trial], listener: Listener, threads: int) -> None:
         if not trial.there:
             trial.attempt(trial.finish)
         trial.planted = trial.victim = trial.ready = None
+
+
+def _make_twins(trials: Sequence[_Trial], listener: Listener, threads: int) -> None:
+    """The clean twins, if one is missing all of them; what the store has stays as it is. One that diverges is not written."""
+    tasks, store = {trial.task.twin: trial.task for trial in trials if trial.error is None}, trials[0].store
+    if len(tasks) < 2 or not _missing(store, tasks):
+        return
+    with store.claiming(store.group_claim(group_of(list(tasks)).name)):
+        missing = _missing(store, tasks)  # another process may have made them
+        if not missing:
+            return
+        new_stage()
+        started = time.perf_counter()
+        members = [twin_of(task) for task in tasks.values()]
+        outcomes = train_group(trials[0].task, members, [listener] * len(tasks), threads, "clean twin")
+        peak = peak_memory_mb()
+        for (key, task), outcome in zip(tasks.items(), outcomes, strict=True):
+            if key in missing and not isinstance(outcome, Diverged):
+                write_twin(task, store, outcome, peak=peak)
+        for trial in trials:
+            trial.seconds += (time.perf_counter() - started) / len(trials)
+
+
+def _missing(store: Store, twins: Iterable[str]) -> list[str]:
+    found: list[str] = []
+    for key in twins:
+        with suppress(TurncoatError):  # a broken record, which its trial will tell of
+            found += [key] if store.find_twin(key) is None else []
+    return found
 
 
 def _train(trials: Sequence[_Trial], listener: Listener, threads: int) -> None:

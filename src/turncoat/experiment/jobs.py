@@ -14,7 +14,7 @@ from turncoat.experiment.key import AFTERWARDS
 from turncoat.experiment.setting import Datasets, cpu_threads, settle
 from turncoat.experiment.store import Store
 from turncoat.experiment.task import Task
-from turncoat.experiment.together import Choice, Group, groups, kin_of, wanted
+from turncoat.experiment.together import Choice, Group, groups, kin_of, twin_keys, wanted
 from turncoat.progress import Progress, silent
 from turncoat.report.read import Trial
 
@@ -94,12 +94,15 @@ def _grouped(jobs: Sequence[Job], kin: Sequence[str | None]) -> list[Job]:
     """Jobs with the keys that they have in their groups. One that another goes on from stays alone: so it is looked for."""
     bases, keys = {job.base for job in jobs}, [job.key for job in jobs]
     found = groups([None if key in bases else own for key, own in zip(keys, kin, strict=True)], keys)
-    joined = {keys[at]: group for group in found for at in group.members}
-    return [_joining(job, joined[job.key]) if job.key in joined else job for job in jobs]
+    joined: dict[str, tuple[Group, str]] = {}
+    for group in found:
+        twins = twin_keys([jobs[at].twin for at in group.members])
+        joined |= {keys[at]: (group, twin) for at, twin in zip(group.members, twins, strict=True)}
+    return [_joining(job, *joined[job.key]) if job.key in joined else job for job in jobs]
 
 
-def _joining(job: Job, group: Group) -> Job:
-    return replace(job, key=group.key(job.key), group=group.name, kind=replace(job.kind, together=True))
+def _joining(job: Job, group: Group, twin: str) -> Job:
+    return replace(job, key=group.key(job.key), twin=twin, group=group.name, kind=replace(job.kind, together=True))
 
 
 def _job(index: int, cell: Cell, config: Config, task: Task) -> Job:

@@ -64,8 +64,8 @@ def study(
     mistake, one a line. After that a trial that fails or diverges is recorded and does not stop the others; once
     ``max_failures`` have failed no further one begins. executor: where trials run, by default one by one in this process.
 
-    together: whether small victims that differ in poison and seed alone are trained together, ``auto`` where it pays or
-    ``never``; by default what the file says, else ``auto`` on a GPU. Such a trial has a key of its own, which depends on all
+    together: whether small victims that differ in poison and seed alone are trained together, and their clean twins, ``auto``
+    where it pays or ``never``; by default what the file says, else ``auto`` on a GPU. Such a trial has a key of its own, which depends on all
     that are trained with it; if one of them is missing they are all trained again, and those that are there stay.
     """
     cells, together = read_study(Path(path), overrides), together or read_together(Path(path))

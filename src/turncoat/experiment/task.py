@@ -85,6 +85,8 @@ class TaskOf(ABC, Generic[F, P]):
     """What ``trial.json`` calls the values that only this kind of trial has."""
     config: Config
     placement: Placement
+    twin_as: str = field(default="", kw_only=True)
+    """The clean twin's key where it is trained together with those of other trials."""
 
     @abstractmethod
     def fit(self) -> F:
@@ -110,7 +112,7 @@ class TaskOf(ABC, Generic[F, P]):
     @property
     def twin(self) -> str:
         """The clean twin's key."""
-        return twin_key(self.config, self.fingerprint, self.placement)
+        return self.twin_as or twin_key(self.config, self.fingerprint, self.placement)
 
     @property
     def random_twin(self) -> str:

@@ -23,7 +23,7 @@ from turncoat.models.base import Model
 from turncoat.train.engine import Diverged
 from turncoat.train.together import Member, can_stack, train_together
 
-TOGETHER_VERSION = 1
+TOGETHER_VERSION = 2
 """Raised by a change to what training together gives; part of the keys of trials that are."""
 
 Choice = Literal["auto", "never"]
@@ -57,6 +57,12 @@ class Group:
 def group_of(keys: Sequence[str]) -> Group:
     """One group of all these trials, by the keys that they would have alone, each once."""
     return Group(tuple(range(len(keys))), _hash({"members": keys}))
+
+
+def twin_keys(alone: Sequence[str]) -> list[str]:
+    """Keys of a group's clean twins, from those that they would have alone: the distinct ones are a group of their own."""
+    distinct = list(dict.fromkeys(alone))
+    return list(alone) if len(distinct) < 2 else [group_of(distinct).key(key) for key in alone]
 
 
 def groups(kin: Sequence[str | None], keys: Sequence[str], size: int = GROUP_SIZE) -> list[Group]:
@@ -108,12 +114,13 @@ def kin_of(task: Task) -> str | None:
 
 
 def train_group(
-    task: Classification, victims: Sequence[Member], listeners: Sequence[Listener], threads: int = 1
+    task: Classification, victims: Sequence[Member], listeners: Sequence[Listener], threads: int = 1, what: str = "victim"
 ) -> list[Trained | Diverged]:
     """The victims of a group's trials, in their order, each as its `Task.train` would give it, but for the last bits.
 
     task: any of theirs. victims: new networks, a `victim_of` each; training sets of different size, where attacks add images,
-    are trained apart. threads: of the CPU, each with stacks of its own; nothing depends on how many they are.
+    are trained apart. threads: of the CPU, each with stacks of its own; nothing depends on how many they are. what: if these
+    are other networks than victims.
     """
     placement = replace(task.placement, threads=threads)
     outcomes: dict[int, Trained | Diverged] = {}
@@ -125,8 +132,8 @@ def train_group(
             members,
             task.config.train,
             placement,
-            watch=lambda member, record, told=told: told[member].epoch("victim", record),
-            progress=told[0].named("victims together"),
+            watch=lambda member, record, told=told: told[member].epoch(what, record),
+            progress=told[0].named(f"{what}s together"),
         )
         for at, member, history in zip(here, members, histories, strict=True):
             outcomes[at] = history if isinstance(history, Diverged) else Trained(member.network, history)
@@ -136,6 +143,11 @@ def train_group(
 def victim_of(task: Classification, poisoned: Poisoned) -> Member:
     """What is trained: a new network, the poisoned images, the seed."""
     return Member(task.new_network(poisoned.data), poisoned.data, task.config.seed)
+
+
+def twin_of(task: Classification) -> Member:
+    """The same of its clean twin."""
+    return Member(task.new_network(task.clean), task.clean, task.config.seed)
 
 
 @dataclass(frozen=True)

@@ -50,14 +50,21 @@ def find_twin(
 def _make_twin(
     task: Task, store: Store, listener: Listener, control: AnyPoisoned[Any] | None, start: nn.Module | None
 ) -> TwinRecord:
-    key, method = (task.twin, "clean-twin") if control is None else (task.random_twin, "random-twin")
+    method = "clean-twin" if control is None else "random-twin"
     trained = train_network(task, control, method, listener, start=start)
+    return write_twin(task, store, trained, method)
+
+
+def write_twin(task: Task, store: Store, trained: Trained, method: str = "clean-twin", peak: float | None = None) -> TwinRecord:
+    """Measure a twin that has been trained and write it. peak: MiB of its training, by default that which has just ended."""
+    key, left_out = (task.twin, _NOT_THE_TWINS) if method == "clean-twin" else (task.random_twin, None)
+    spent = cost(trained, method, peak)
     clean = task.measure_clean(trained.network, method)
     document = {
         "schema": 1,
         "key": key,
-        "config": task.config.model_dump(mode="json", exclude=_NOT_THE_TWINS if control is None else None),
-        "rows": as_figures([cost(trained, method), *clean.rows], task),
+        "config": task.config.model_dump(mode="json", exclude=left_out),
+        "rows": as_figures([spent, *clean.rows], task),
         "history": [asdict(epoch) for epoch in trained.history.epochs],
         "parts": clean.parts,
         "created": now(),
