@@ -20,7 +20,15 @@ from defended import METHODS, numbers, read  # noqa: E402 - after the number of 
 _LOOKS = ("open", "os.listdir", "os.scandir", "glob.glob")
 
 
+def import_late_parts() -> None:
+    """What torch and the methods import when they are first used: once here, rather than a second in each process."""
+    import cleanlab.rank  # noqa: F401
+
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0).step()
+
+
 def main(seen_at: Path, out: Path) -> None:
+    import_late_parts()
     seen = read(seen_at)
     around = str(seen_at.parent)
     for family, name in METHODS:
