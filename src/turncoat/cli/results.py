@@ -25,9 +25,13 @@ def results(
         list[str] | None,
         typer.Option("--where", metavar="NAME=VALUE", help="Only these: attack=badnets, 'rate>=0.01', 'train.preset!=full'."),
     ] = None,
-    stage: Annotated[str | None, typer.Option("--stage", help="Only rows of poison, train, evaluate or retrain.")] = None,
+    stage: Annotated[
+        str | None, typer.Option("--stage", help="Only rows of poison, train, evaluate, retrain, detect or repair.")
+    ] = None,
     method: Annotated[str | None, typer.Option("--method", help="Only rows of victim, clean-twin or another.")] = None,
-    group: Annotated[str | None, typer.Option("--group", help='Only rows of a class, "epoch 3", or "" (overall).')] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help='Only rows of a class, "epoch 3", a defended network, or "" (overall).')
+    ] = None,
     columns: Annotated[
         str | None, typer.Option("--columns", metavar="A,B", help="Settings as more columns: train.lr,attack.patch.size.")
     ] = None,

@@ -27,7 +27,9 @@ def scan_inputs(
         str | None, typer.Option("--detector", metavar="NAME", help="Of `turncoat list detectors`; mahalanobis unless given.")
     ] = None,
     fpr: Annotated[float, typer.Option("--fpr", help="Share of clean inputs that may be flagged.")] = 0.01,
-    alpha: Annotated[float, typer.Option("--alpha", help="Exit with 3 where chance explains so many flags less often.")] = 0.01,
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="Exit with 3 where chance alone would flag so many less often than this.")
+    ] = 0.01,
     arch: ArchOption = None,
     shape: ShapeOption = None,
     mean: MeanOption = None,
