@@ -7,10 +7,10 @@ that a spread holds for another data set is what a prior is worth.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from scipy import optimize, special
 from torch import Tensor
 
 from benchmarks.audits import Audited
@@ -25,13 +25,30 @@ Spreads = Mapping[str, Sequence[float]]
 def moments(spreads: Spreads, freedom: int) -> Spread:
     """freedom: of each standard deviation."""
     logs = [torch.tensor(some, dtype=torch.float64).square().log() for some in spreads.values() if some]
-    values = torch.cat(logs) - float(special.digamma(freedom / 2)) + float(torch.tensor(freedom / 2).log())
+    values = torch.cat(logs) - _shift(freedom)
     weights = torch.cat([torch.full((len(some),), 1 / len(some) / len(logs), dtype=torch.float64) for some in logs])
     mean = float((weights * values).sum())
-    beyond = float((weights * (values - mean).square()).sum()) - float(special.polygamma(1, freedom / 2))
-    worth = _ENDLESS if beyond <= _LEAST else 2 * float(optimize.brentq(lambda y: special.polygamma(1, y) - beyond, _LEAST, 1e4))
-    centre = mean + float(special.digamma(worth / 2)) - float(torch.tensor(worth / 2).log())
-    return Spread(float(torch.tensor(centre / 2).exp()), worth)
+    worth = _with_variance(float((weights * (values - mean).square()).sum()) - _variance(freedom))
+    return Spread(math.exp((mean + _shift(worth)) / 2), worth)
+
+
+def _shift(freedom: float) -> float:
+    """By how much the logarithm of an estimated variance is off in the mean."""
+    return float(torch.digamma(torch.tensor(freedom / 2, dtype=torch.float64))) - math.log(freedom / 2)
+
+
+def _variance(freedom: float) -> float:
+    """Of the logarithm of an estimated variance."""
+    return float(torch.polygamma(1, torch.tensor(freedom / 2, dtype=torch.float64)))
+
+
+def _with_variance(wanted: float) -> float:
+    """The freedom that gives it, by halving; at most `_ENDLESS`."""
+    low, high = _LEAST, _ENDLESS
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _variance(middle) > wanted else (low, middle)
+    return high
 
 
 def rows(clean: Sequence[Audited]) -> list[list[str]]:
@@ -51,7 +68,7 @@ def kinds(clean: Sequence[Audited]) -> str:
 
 
 def _freedom(spread: Spread) -> str:
-    return "endless" if spread.freedom >= _ENDLESS else f"{spread.freedom:.1f}"
+    return "endless" if spread.freedom > _ENDLESS - 1 else f"{spread.freedom:.1f}"
 
 
 def _kind(one: Audited) -> str:
