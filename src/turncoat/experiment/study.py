@@ -65,8 +65,8 @@ def study(
     ``max_failures`` have failed no further one begins. executor: where trials run, by default one by one in this process.
 
     together: whether small victims that differ in poison and seed alone are trained together, and their clean twins, ``auto``
-    where it pays or ``never``; by default what the file says, else ``auto`` on a GPU. Such a trial has a key of its own, which depends on all
-    that are trained with it; if one of them is missing they are all trained again, and those that are there stay.
+    where it pays or ``never``; by default what the file says, else ``auto`` on a GPU. Such a trial has a key of its own, which
+    depends on all that are trained with it; if one of them is missing they are all trained again, and those that are there stay.
     """
     cells, together = read_study(Path(path), overrides), together or read_together(Path(path))
     return run_cells(cells, out=out, executor=executor, together=together, max_failures=max_failures, report=report, watch=watch)
