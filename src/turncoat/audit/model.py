@@ -11,6 +11,7 @@ import torch
 
 from turncoat.audit.calibrate import probability
 from turncoat.audit.references import References, class_effect_p
+from turncoat.audit.suited import suited
 from turncoat.audit.verdict import Verdict, judge
 from turncoat.component import members
 from turncoat.data.imageset import ImageSet
@@ -27,9 +28,7 @@ from turncoat.train.placement import Placement, place, to_device
 
 _MOST = 1000
 """Clean images that the methods work on; the accuracy is measured on all."""
-_OTHER_PIXELS = (
-    "not judged, as clean models look backdoored when they get other pixels than in training; see --mean, --std, --shape"
-)
+_OTHER_PIXELS = "not judged, as clean models look backdoored given other pixels than in training; see --mean, --std, --shape"
 _UNSEEN = (
     "without clean images it cannot be seen whether --mean, --std and --input-range are those of its training; with others, "
     "a clean model may look backdoored"
@@ -111,6 +110,9 @@ def audit_model(
     detectors = () if one_shot else _detectors(methods, clean)
     to_device(model.network, placement)
     used = None if clean is None else _balanced(clean, _MOST, seed)
+    if not one_shot:
+        placement, slow = suited(model.network, model.shape, used, placement)
+        notes = (*notes, slow) if slow else notes
     suspect = Suspect(model.network, model.shape, ANSWERS if one_shot else model.classes, used, placement, seed)
     accuracy = None
     if clean is not None and not one_shot:

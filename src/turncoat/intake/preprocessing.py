@@ -201,7 +201,7 @@ def _clearly(better: Tensor, given: Tensor, clean: ImageSet) -> bool:
     won, lost, n = int((better & ~given).sum()), int((given & ~better).sum()), len(given)
     if won - lost < _CLEAR * n or wilson(int(better.sum()), n)[0] <= 1 / len(clean.classes):
         return False
-    return stats.binomtest(won, won + lost, alternative="greater").pvalue <= _SIGNIFICANT
+    return float(stats.binomtest(won, won + lost, alternative="greater").pvalue) <= _SIGNIFICANT
 
 
 def _other_order(logits: Tensor, clean: ImageSet) -> str:
