@@ -1,4 +1,4 @@
-"""Runs every defence in a process of its own on what a defender has: ``python blind.py SEEN OUT``.
+"""Runs every defence in a process of its own on what a defender has: ``python blind.py SEEN OUT [SEEN OUT ...]``.
 
 OUT gets a file a method: its numbers, what it opened or listed of the folder that SEEN lies in, and its error if it failed.
 """
@@ -28,7 +28,7 @@ def import_late_parts() -> None:
 
 
 def main(seen_at: Path, out: Path) -> None:
-    import_late_parts()
+    os.chdir(seen_at)
     seen = read(seen_at)
     around = str(seen_at.parent)
     for family, name in METHODS:
@@ -53,4 +53,7 @@ def main(seen_at: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    import_late_parts()
+    places = [Path(given) for given in sys.argv[1:]]
+    for seen_at, out in zip(places[::2], places[1::2], strict=True):
+        main(seen_at, out)

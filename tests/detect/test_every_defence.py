@@ -214,20 +214,19 @@ def test_there_is_no_way_to_hand_over_the_truth() -> None:
 @pytest.fixture(scope="module")
 def blind(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, object]]]:
     """By method, what it answered in a process of its own: with the truth lying about, and with a false one."""
-    folder = tmp_path_factory.mktemp("audited")
-    (folder / "seen").mkdir()
-    write(tiny(world().seen), folder / "seen")
-    told: dict[str, list[dict[str, object]]] = {f"{family}-{name}": [] for family, name in METHODS}
+    places: list[Path] = []
     for case in ("true", "false"):
+        folder, out = tmp_path_factory.mktemp("audited"), tmp_path_factory.mktemp("answers")
+        (folder / "seen").mkdir()
+        write(tiny(world().seen), folder / "seen")
         lay_out_truth(folder, case)
-        out = tmp_path_factory.mktemp("answers")
-        command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("blind.py")), str(folder / "seen"), str(out)]
-        environment = os.environ | {"TINY_DEFENCES": "1", "OMP_NUM_THREADS": "1"}
-        ran = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder / "seen", timeout=900)
-        assert ran.returncode == 0, ran.stderr
-        for key, answers in told.items():
-            answers.append(torch.load(out / f"{key}.pt", weights_only=True))
-    return told
+        places += [folder / "seen", out]
+    command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("blind.py")), *map(str, places)]
+    environment = os.environ | {"TINY_DEFENCES": "1", "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1800)
+    assert ran.returncode == 0, ran.stderr
+    keys = [f"{family}-{name}" for family, name in METHODS]
+    return {key: [torch.load(out / f"{key}.pt", weights_only=True) for out in places[1::2]] for key in keys}
 
 
 def lay_out_truth(folder: Path, case: str) -> None:
