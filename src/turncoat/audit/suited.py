@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from turncoat.data.imageset import ImageSet
 from turncoat.errors import TurncoatError
-from turncoat.intake.answers import Shape
 from turncoat.intake.statefile import first_line
 from turncoat.train.placement import Placement
 from turncoat.triggers.base import to_float
