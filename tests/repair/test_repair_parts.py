@@ -32,7 +32,8 @@ from turncoat.repair.split import split_clean
 from turncoat.repair.success import Share
 from turncoat.repair.tolerance import Tolerance, bearable
 from turncoat.repair.tuning import Bounded
-from turncoat.repair.written import as_json, lead
+from turncoat.repair.written import as_json, lead, sheet
+from turncoat.report.blocks import Pictures
 from turncoat.train.engine import Diverged
 from turncoat.train.hooks import Batch
 from turncoat.train.placement import Placement
@@ -398,6 +399,9 @@ def test_auto_audits_before_and_after_and_tells_both(planted: Any, monkeypatch: 
     assert found.repair.name == "unlearning" and [each.repair.name for each in found.attempts] == ["clp", "unlearning"]
     assert found.before.success is not None and found.after.success is not None
     assert found.before.success.value > 0.9 > 0.1 > found.after.success.value
+    (pictures,) = (block for block in sheet(found, {}, "model", ()).blocks if isinstance(block, Pictures))
+    shown, mask = torch.tensor(pictures.items[1].image), planted.trigger.mask[0].bool()
+    assert bool(((shown[0] == 127) | (shown[0] == 128))[~mask].all()) and bool((shown[0][mask] % 255 == 0).all())
     with pytest.raises(TurncoatError, match="not a known repair"):
         run.repair_model(planted.victim, planted.clean, "nonsense", placement=PLACEMENT)
 

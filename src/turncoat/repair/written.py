@@ -84,9 +84,11 @@ def sheet(result: RepairResult, known: Known, name: str, notes: Sequence[str]) -
     ]
     blocks += [Text([note], tone="bad") for note in notes]
     if result.trigger is not None:
+        mask, pattern = result.trigger.mask.cpu(), result.trigger.pattern.cpu()
+        pasted = 0.5 + mask * (pattern - 0.5)
         items = [
-            Picture(to_uint8(result.trigger.mask[None].cpu())[0].numpy(), "mask"),
-            Picture(to_uint8(result.trigger.pattern[None].cpu())[0].numpy(), "pattern"),
+            Picture(to_uint8(mask[None])[0].numpy(), "mask"),
+            Picture(to_uint8(pasted[None])[0].numpy(), "trigger", "what is pasted, on grey"),
         ]
         blocks.append(Pictures(items, title="The trigger that the audit recovered", side=112))
     head = ("method", "validation accuracy", "recovered trigger", "decided", "time")
