@@ -132,6 +132,31 @@ def test_hard_samples_are_no_false_labels(hardness: float) -> None:
     assert not against_doubt(LabelDoubt(), doubt, doubt, labels, 10).stands_out
 
 
+def doubted(*shares: float) -> torch.Tensor:
+    """So large a share of each class's 500 labels is doubted by 0.9."""
+    return torch.cat([0.9 * (torch.arange(500) < round(500 * share / 0.9)) for share in shares]).double()
+
+
+@pytest.mark.parametrize(
+    ("shares", "classes"),
+    [
+        ((0.015, 0, 0.044, 0.061, 0.014, 0.034, 0, 0, 0, 0), ()),  # CIFAR-10's own, 10,000 images
+        ((0.103, 0, 0.047, 0.036, 0.027, 0.033, 0, 0.009, 0, 0), (0,)),
+        ((0.03, 0.006, 0.006, 0, 0, 0, 0, 0, 0, 0), (0,)),
+        ((0.03, 0.012, 0, 0, 0, 0, 0, 0, 0, 0), ()),
+        ((0, 0.2, 0, 0.15, 0, 0, 0, 0, 0, 0), (1, 3)),
+        ((0.05,) * 10, (-1,)),
+    ],
+)
+def test_some_classes_are_harder_than_others(shares: tuple[float, ...], classes: tuple[int, ...]) -> None:
+    assert against_doubt(LabelDoubt(), doubted(*shares), doubted(*shares), LABELS, 10).classes == classes
+
+
+def test_a_single_class_has_nothing_to_stand_out_against() -> None:
+    labels = torch.zeros(100, dtype=torch.int64)
+    assert against_doubt(LabelDoubt(), labels.double(), labels.double(), labels, 1).classes == ()
+
+
 def test_annotators() -> None:
     who = ["ann"] * 100 + ["bob"] * 100 + ["eve"] * 100
     suspect = [i % 50 == 0 for i in range(200)] + [i % 3 == 0 for i in range(100)]

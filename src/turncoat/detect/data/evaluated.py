@@ -26,12 +26,13 @@ _LEAST, _LEAST_SHARE = 10, 0.002
 _SMALL_CLASS = 20
 _TAIL = 10
 """The body of a class is like a t distribution of so many degrees of freedom: its tails are heavier than the normal's."""
-ORDINARY = 0.02
+ORDINARY = 0.04
 """Share of labels that are wrong in ordinary data sets, at most."""
-_CLASS_ORDINARY, _CLASS_RATIO = 0.05, 5.0
-"""More than this share of a class's labels is not ordinary, nor are so many times as many as in the middle one of the others."""
+_CLASS_ORDINARY, _CLASS_RATIO, _CLASS_SPREAD = 0.05, 5.0, 2.5
+"""More than this share of a class's labels is not ordinary where it is so many times that of the middle one of the others, and so
+many times that of all of them but one: some classes are harder than others."""
 _LONE, _LONE_RATIO = 0.01, 4.0
-"""Nor is this share where it is so many times that of every other class."""
+"""Nor is more than this share where it is so many times that of every other class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +138,10 @@ def against_doubt(
     found: list[int] = []
     for label in range(classes):
         others = torch.cat([shares[:label], shares[label + 1 :]])
-        frequent = shares[label] > max(_CLASS_ORDINARY, _CLASS_RATIO * float(others.median()))
+        if not len(others):
+            continue
+        usual = max(_CLASS_RATIO * float(others.median()), _CLASS_SPREAD * float(others.topk(min(2, len(others))).values[-1]))
+        frequent = shares[label] > max(_CLASS_ORDINARY, usual)
         lone = shares[label] > max(_LONE, _LONE_RATIO * float(others.max()))
         if expected[label] >= _LEAST and (frequent or lone):
             found.append(label)
