@@ -113,9 +113,11 @@ def test_a_twin_that_is_missing_has_all_twins_trained_again(path: Path, tmp_path
     shutil.rmtree(out / "twins" / gone.twin)
     (out / "twins" / kept.twin / "mark").touch()
     assert plan(path, out=out, together="auto").twins == 1
+    (out / "trials" / kept.key / "trial.json").write_text("{}")  # a broken record, whose twin takes its place all the same
     watch = Watch(begin=lambda cell, tally: trained.listener)
-    assert keys(study(path, out=out, together="auto", report=False, watch=watch)) == keys(first)
-    assert Counter(trained.names) == {"clean twin": 2, "victim": 4}
+    again = study(path, out=out, together="auto", report=False, watch=watch)
+    assert keys(again) == [key for key in keys(first) if key != kept.key]
+    assert trained.names.count("clean twin") == 2
     assert rows(out, gone.key) == rows(store, gone.key), "to the last bit"
     assert (out / "twins" / kept.twin / "mark").exists()
 

@@ -122,7 +122,7 @@ def _make(trials: Sequence[_Trial], listener: Listener, threads: int) -> None:
 
 def _make_twins(trials: Sequence[_Trial], listener: Listener, threads: int) -> None:
     """The clean twins, if one is missing all of them; what the store has stays as it is. One that diverges is not written."""
-    tasks, store = {trial.task.twin: trial.task for trial in trials if trial.error is None}, trials[0].store
+    tasks, store = {trial.task.twin: trial.task for trial in trials}, trials[0].store
     if len(tasks) < 2 or not _missing(store, tasks):
         return
     with store.claiming(store.group_claim(group_of(list(tasks)).name)):
@@ -137,8 +137,9 @@ def _make_twins(trials: Sequence[_Trial], listener: Listener, threads: int) -> N
         for (key, task), outcome in zip(tasks.items(), outcomes, strict=True):
             if key in missing and not isinstance(outcome, Diverged):
                 write_twin(task, store, outcome, peak=peak)
+        share = (time.perf_counter() - started) / len(trials)
         for trial in trials:
-            trial.seconds += (time.perf_counter() - started) / len(trials)
+            trial.seconds += share
 
 
 def _missing(store: Store, twins: Iterable[str]) -> list[str]:
