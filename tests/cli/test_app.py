@@ -45,6 +45,13 @@ def test_tables_of_results_import_nothing_that_they_do_not_use() -> None:
 COMMANDS = [str(command.name) for command in (*app.registered_commands, *app.registered_groups)]
 
 
+def test_help_has_every_command_under_what_it_is_for() -> None:
+    shown = runner.invoke(app, ["--help"]).output
+    places = [shown.index(part) for part in ("Plant and measure", " run ", "Find and remove", " repair ", "Look around", " gc ")]
+    assert places == sorted(places)
+    assert all(f" {command} " in shown for command in COMMANDS)
+
+
 def test_there_are_the_commands_of_the_readme() -> None:
     assert {"run", "study", "audit-model", "audit-data", "repair", "scan-inputs", "report", "list", "data"} <= set(COMMANDS)
 

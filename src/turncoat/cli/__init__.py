@@ -57,12 +57,18 @@ def turncoat_command(
     del version
 
 
-_COMMANDS = (
-    *(run, study, reproduce, results, report, poison, trigger),
-    *(audit_model, audit_data, scan_inputs, repair, score, data, listing, gc),
-)
-for command in _COMMANDS:
-    command.register(app)
+_COMMANDS = {
+    "Plant and measure": (run, study, reproduce, results, report, poison, trigger),
+    "Find and remove": (audit_model, audit_data, scan_inputs, repair, score),
+    "Look around and tidy up": (listing, data, gc),
+}
+for panel, commands in _COMMANDS.items():
+    known = [*app.registered_commands, *app.registered_groups]
+    for command in commands:
+        command.register(app)
+    for added in (*app.registered_commands, *app.registered_groups):
+        if added not in known:
+            added.rich_help_panel = panel
 
 
 def main() -> None:
