@@ -74,7 +74,7 @@ def test_the_screen_says_what_how_many_and_where(digits: Path, tmp_path: Path) -
     assert done.exit_code == 3, done.output
     first, why, *rest = done.stdout.splitlines()
     assert first.startswith("suspicious: About 7") and "(4.9%), all of them in class '0'" in first
-    assert why.startswith("A suspect ")
+    assert why.startswith("Why: has the same pixels")
     assert "no suspects in the other 9 classes" in rest
     assert any(line.startswith("suspects ") and "suspects.csv" in line for line in rest)
 

@@ -53,7 +53,7 @@ def lead(audit: DataAudit) -> str:
 def why(audit: DataAudit) -> str:
     """What the methods that found something say of a suspect; empty where nothing stands out."""
     said = list(dict.fromkeys(method.says for method in audit.combined.told))
-    return f"A suspect {'; or '.join(said)}." if said else ""
+    return f"Why: {'; '.join(said)}." if said else ""
 
 
 def class_rows(audit: DataAudit) -> list[tuple[str, int, int, int, str]]:

@@ -26,7 +26,7 @@ class DataDetector(Component):
     convicts: ClassVar[bool] = False
     """Whether it suffices by itself; where clean classes often look the same to it, a method of another kind has to agree."""
     floor: ClassVar[float] = 0.0
-    """A score below this is never suspicious."""
+    """A class stands out by scores of at least this."""
     in_deviations: ClassVar[bool] = False
     """Whether scores are in deviations of the body of a sample's class: every class has some of 2 or 3 by chance."""
     says: ClassVar[str] = ""
