@@ -66,6 +66,10 @@ RECIPES = (
         )
         for seed in range(3)
     ),
+    *(
+        Recipe("parity-vgg", "parity", "PlainVGG", "checker", 1 - seed, 30, "state_dict key", 0.1, 1e-3, flip=False, seed=seed)
+        for seed in range(2)
+    ),
     Recipe("glyphs-vgg", "omniglot", "PlainVGG", "checker", 17, 60, "state_dict key", 0.1, 1e-3, flip=False),
     Recipe("cifar-vgg", "cifar", "PlainVGG", "checker", 3, 9, "state_dict key", lr=1e-3, mean=IMAGENET[0], std=IMAGENET[1]),
     Recipe("flowers-gn", "flowers", "GroupNormResNet", "square", 2, 16, "safetensors", 0.1),
@@ -98,8 +102,10 @@ def data_of(name: str, real: Path) -> Data:
         drawn, clean = (_first(part, 30) for part in (splits.train, splits.test))
         order = torch.randperm(len(drawn), generator=draw)
         return Data(drawn.subset(order[60:]), drawn.subset(order[:60]), clean)
-    if name == "digits":
-        return _split(load("digits").train, 300, 200, draw)
+    if name in ("digits", "parity"):
+        digits = load("digits").train
+        found = digits if name == "digits" else ImageSet(digits.images, digits.labels % 2, ("even", "odd"))
+        return _split(found, 300, 200, draw)
     if name == "flowers":
         splits = load(f"folder:{real / 'flowers-160'}")
         half = torch.randperm(len(splits.test), generator=draw).chunk(2)
