@@ -146,6 +146,11 @@ def test_bearable_is_a_loss_that_is_not_clearly_over_the_margin() -> None:
     assert not bearable(*after(15), 0.02)  # 3.0% and 0.8%
     assert bearable(*after(27, 12), 0.02)  # 3.0% on balance, and 1.2%: more answers changed
     assert bearable(*after(0, 30), 0.0) and not bearable(*after(1), 0.0)
+    images = _columns(40, 4)
+    network, other = Marked(4, 0), Marked(4, 0)
+    other.head.weight.data[3] = 0  # a quarter is lost
+    tolerance = Tolerance.of(network, images, PLACEMENT, 0.2)
+    assert tolerance.judge(other) == (0.75, True) and tolerance.within(other) == (0.75, False)
 
 
 def test_channels_know_their_own_norm() -> None:

@@ -14,7 +14,7 @@ from turncoat.train.engine import Diverged
 def strongest(
     strengths: Iterable[float], make: Callable[[float], nn.Module], tolerance: Tolerance
 ) -> tuple[float, nn.Module, float]:
-    """The first strength whose network loses no more than is bearable on the validation images; the most accurate if none is.
+    """The first strength whose network loses no more than the margin on the validation images; the most accurate if none is.
 
     strengths: the strongest first; one that diverges is passed over. Returns strength, network, accuracy.
     """
@@ -24,7 +24,7 @@ def strongest(
             network = make(strength)
         except Diverged:
             continue
-        found, borne = tolerance.judge(network)
+        found, borne = tolerance.within(network)
         if best is None or found > best[2]:
             best = strength, network, found
         if borne:

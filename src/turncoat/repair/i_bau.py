@@ -61,7 +61,7 @@ class IBAU(Repair):
             made.zero_grad(set_to_none=True)
             renewed = copy.deepcopy(made)
             renew_statistics(renewed, images.images, placement)
-            if not tolerance.judge(renewed)[1]:
+            if not tolerance.within(renewed)[1]:
                 break
             kept, done = renewed, done + 1
         left = "" if done else f"the first round costs more than {self.margin:.1%} of validation accuracy"

@@ -72,7 +72,7 @@ def cut_lowest(network: nn.Module, mask: Tensors, defender: Defender, tolerance:
     ]
     threshold, found, _ = strongest(different, cut, tolerance)
     gone = counts[heights.index(threshold)]
-    left = "" if gone else f"every cut costs more than {tolerance.margin:.1%} and a standard error of validation accuracy"
+    left = "" if gone else f"every cut costs more than {tolerance.margin:.1%} of validation accuracy"
     return Repaired(found, {"threshold": threshold, "pruned": float(gone)}, left)
 
 

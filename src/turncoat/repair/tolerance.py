@@ -45,6 +45,12 @@ class Tolerance:
         right = _right(network, self.images, self.placement)
         return float(right.float().mean()), bearable(self.right, right, self.margin)
 
+    def within(self, network: nn.Module) -> tuple[float, bool]:
+        """The same without the allowance: for what goes on step by step until it is too far, and would use it up each time."""
+        right = _right(network, self.images, self.placement)
+        found = float(right.float().mean())
+        return found, found >= self.accuracy - self.margin - 1e-6
+
 
 @torch.no_grad()
 def _right(network: nn.Module, images: ImageSet, placement: Placement) -> Tensor:
