@@ -57,7 +57,7 @@ ELSEWHERE = {
     ("models", "universal-shift"): "it looks for triggers that are no patch; see test_model_detectors",
 }
 """What does not find this backdoor, and why."""
-P = 0.1
+P, CERTAIN = 0.1, 0.01
 
 
 @cache
@@ -184,9 +184,9 @@ def test_the_order_of_samples_does_not_matter(family: str, name: str) -> None:
         again = numbers(family, name, replace(seen, clean=clean))  # other images are drawn of them: other scores, as good
         assert auroc(again, world().triggered) >= LEAST.get((family, name), AUROC)
     else:
-        again = numbers(family, name, replace(seen, clean=clean))
-        assert bool(again[0] <= P) == bool(told[0] <= P)
-        assert told[0] > P or again[1] == told[1]
+        again = numbers(family, name, replace(seen, clean=clean))  # other images are drawn: what is not sure may change sides
+        assert bool(again[0] <= P) == bool(told[0] <= P) or min(float(again[0]), float(told[0])) > CERTAIN
+        assert max(float(again[0]), float(told[0])) > P or again[1] == told[1]
 
 
 def close(found: Tensor, wanted: Tensor) -> None:
