@@ -82,10 +82,10 @@ def _of(clean: Sequence[Audited], by_model: Mapping[str, float], kind: str, half
 
 def _statistics(clean: Sequence[Audited]) -> dict[str, dict[str, float]]:
     """The spread over classes by statistic, then by model."""
-    found: dict[str, dict[str, float]] = {"neural-cleanse": {}, "mm-bd": {}, "pixels": {}, "channels": {}}
+    found: dict[str, dict[str, float]] = {"neural-cleanse": {}, "mm-bd": {}, "pixels": {}, "channels": {}, "both": {}}
     for one in clean:
         for method, finding in one.findings.items():
-            for name in ("pixels", "channels"):
+            for name in ("pixels", "channels", "both"):
                 if f"{name}_spread" in finding.details:
                     found[name][one.trained.animal.name] = finding.details[f"{name}_spread"]
             if method in found:

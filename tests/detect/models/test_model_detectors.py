@@ -13,7 +13,8 @@ from turncoat.detect.models.free_eagle import FreeEagle, anomaly, class_pairs
 from turncoat.detect.models.halves import Halves, cut_at
 from turncoat.detect.models.mm_bd import MMBD, gamma_p, largest_margins, margins
 from turncoat.detect.models.moderated import moderated_p
-from turncoat.detect.models.universal_shift import CLEAN, UniversalShift, as_trigger
+from turncoat.detect.models.shifts import Radii
+from turncoat.detect.models.universal_shift import CLEAN, UniversalShift, as_trigger, views
 from turncoat.errors import TurncoatError
 from turncoat.train import place
 
@@ -85,12 +86,35 @@ def test_a_shift_needs_images_and_gives_a_trigger_that_works() -> None:
 
 
 @pytest.mark.parametrize("backdoor", [True, False])
-def test_each_space_of_shifts_is_judged_by_its_own_spread(backdoor: bool) -> None:
+def test_shifts_are_judged_by_the_spread_of_the_view_that_tells(backdoor: bool) -> None:
     found = SHIFT.examine(suspect(planted(backdoor=backdoor, seed=2)))
-    space = min(CLEAN, key=lambda name: found.details[f"{name}_p"])
-    target, p = moderated_p(-torch.tensor(found.class_scores), "low", CLEAN[space])
+    view = min(("pixels", "both"), key=lambda name: found.details[f"{name}_p"])
+    target, p = moderated_p(torch.tensor(found.class_scores), "high", CLEAN[view])
     assert (found.target, found.p_value) == (target, pytest.approx(min(1, 2 * p)))
-    assert p == pytest.approx(found.details[f"{space}_p"])
+    assert p == pytest.approx(found.details[f"{view}_p"])
+
+
+def radii(logs: list[float], start: float = 0.1) -> Radii:
+    values = torch.tensor(logs, dtype=torch.float64)
+    return Radii(values, torch.zeros(len(logs), 3, 4, 4), values < 5, start, 1)
+
+
+def test_a_class_that_is_near_in_channels_alone_counts_for_less() -> None:
+    near = [-0.9, 0.02, -0.05, 0.08, 0.0, -0.06, 0.04, 0.1, -0.03, 0.01]
+    plain = [0.03, 0.1, -0.02, -0.09, 0.01, 0.06, -0.1, 0.02, 0.05, -0.04]
+    apart = {view.name: view.outlier for view in views({"pixels": radii(plain), "channels": radii(near)})}
+    agreed = {view.name: view.outlier for view in views({"pixels": radii([-0.5, *plain[1:]]), "channels": radii(near)})}
+    alone = moderated_p(radii(near).logs, "low", CLEAN["channels"])[1]
+    assert apart["pixels"].p_value > 0.5
+    assert apart["both"].p_value > 5 * alone
+    assert agreed["both"].place == 0
+    assert agreed["both"].p_value < min(0.001, agreed["pixels"].p_value, apart["both"].p_value)
+
+
+def test_one_class_reached_among_unreached_ones_counts_only_if_nearly_nothing_reaches_it() -> None:
+    far = [6.9] * 9
+    assert views({"pixels": radii([1.0, *far])})[0].outlier.p_value == 1
+    assert views({"pixels": radii([-3.0, *far])})[0].outlier.p_value < 1e-6
 
 
 def test_where_most_classes_cannot_be_reached_the_one_that_can_is_no_target() -> None:
@@ -115,7 +139,7 @@ def test_a_network_that_cannot_be_cut_is_searched_in_its_pixels_alone() -> None:
 
     found = SHIFT.examine(suspect(Around().eval()))
     assert found.target == TARGET
-    assert "channels_p" not in found.details
+    assert "both_p" not in found.details
     assert found.p_value == pytest.approx(found.details["pixels_p"])
 
 

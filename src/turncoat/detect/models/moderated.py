@@ -51,15 +51,33 @@ def outlier(values: Tensor, tail: Literal["low", "high"], prior: Spread) -> Outl
     """
     from scipy import stats  # noqa: PLC0415 - a second to import
 
+    x = _checked(values, tail)
+    index = int(x.argmax())
+    centre, squares, own = _others(x, index)
+    count = own + 1
+    variance = (prior.freedom * prior.deviation**2 + squares) / (prior.freedom + own) * (1 + 1 / count)
+    beyond = float(stats.t.sf(float(x[index] - centre) / variance**0.5, prior.freedom + own))
+    deviations = float(stats.norm.isf(max(beyond, _LEAST)))
+    return Outlier(index, min(1.0, len(x) * beyond), deviations, (squares / max(own, 1)) ** 0.5)
+
+
+def standing(values: Tensor, tail: Literal["low", "high"], prior: Spread) -> Tensor:
+    """How far each of ``values`` stands out, higher being further into the tail: from the mean of all but the most extreme, in
+    moderated standard deviations; float64 ``(K,)``. So statistics of different kinds can be added up, class by class.
+    """
+    x = _checked(values, tail)
+    centre, squares, own = _others(x, int(x.argmax()))
+    return (x - centre) / ((prior.freedom * prior.deviation**2 + squares) / (prior.freedom + own)) ** 0.5
+
+
+def _checked(values: Tensor, tail: Literal["low", "high"]) -> Tensor:
     x = values.detach().double().flatten().cpu()
     if len(x) < 2 or not bool(x.isfinite().all()):
         raise TurncoatError(f"outlier: expected at least two finite statistics, one a class, got {x.tolist()}")
-    x = x if tail == "high" else -x
-    index = int(x.argmax())
+    return x if tail == "high" else -x
+
+
+def _others(x: Tensor, index: int) -> tuple[float, float, int]:
+    """Without the value at ``index``: mean, sum of squares around it, and degrees of freedom."""
     others = torch.cat([x[:index], x[index + 1 :]])
-    own = len(others) - 1
-    squares = float((others - others.mean()).square().sum())
-    variance = (prior.freedom * prior.deviation**2 + squares) / (prior.freedom + own) * (1 + 1 / len(others))
-    beyond = float(stats.t.sf(float(x[index] - others.mean()) / variance**0.5, prior.freedom + own))
-    deviations = float(stats.norm.isf(max(beyond, _LEAST)))
-    return Outlier(index, min(1.0, len(x) * beyond), deviations, (squares / max(own, 1)) ** 0.5)
+    return float(others.mean()), float((others - others.mean()).square().sum()), len(others) - 1
