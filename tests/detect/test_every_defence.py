@@ -206,7 +206,7 @@ def test_there_is_no_way_to_hand_over_the_truth() -> None:
     """What defences are given has no place for it: no true label, no mask of what is poisoned, no folder, no configuration."""
     given = {field.name for kind in (Evidence, Suspect, Served, Defender) for field in fields(kind)}
     assert given == {
-        *("data", "given", "network", "shape", "classes", "clean", "train", "validation", "trigger", "target"),
+        *("data", "given", "believed", "network", "shape", "classes", "clean", "train", "validation", "trigger", "target"),
         *("placement", "seed", "progress", "seconds"),
     }
 
