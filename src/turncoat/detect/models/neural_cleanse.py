@@ -31,8 +31,7 @@ class NeuralCleanse(ModelDetector):
     """The smallest patch towards each class, all classes as one batch; a class that needs a far smaller one is the target."""
 
     paper: ClassVar[str] = (
-        "Wang, Yao, Shan, Li, Viswanath, Zheng, Zhao: Neural Cleanse: Identifying and Mitigating Backdoor Attacks in Neural Networks, "
-        "IEEE S&P 2019"
+        "Wang et al.: Neural Cleanse: Identifying and Mitigating Backdoor Attacks in Neural Networks, IEEE S&P 2019"
     )
     log_scores: ClassVar[bool] = True
     version: ClassVar[int] = 2
