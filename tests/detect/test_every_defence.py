@@ -187,7 +187,7 @@ def test_the_order_of_samples_does_not_matter(family: str, name: str) -> None:
         again = numbers(family, name, replace(seen, clean=clean))
         level = (
             CERTAIN if (family, name) in ELSEWHERE else P
-        )  # what looks for something else is unsure of this, by the images drawn
+        )  # what looks for something else is unsure of this one
         assert bool(again[0] <= level) == bool(told[0] <= level)
         assert max(float(again[0]), float(told[0])) > P or again[1] == told[1]
 
