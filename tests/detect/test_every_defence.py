@@ -185,9 +185,7 @@ def test_the_order_of_samples_does_not_matter(family: str, name: str) -> None:
         assert auroc(again, world().triggered) >= LEAST.get((family, name), AUROC)
     else:
         again = numbers(family, name, replace(seen, clean=clean))
-        level = (
-            CERTAIN if (family, name) in ELSEWHERE else P
-        )  # what looks for something else is unsure of this one
+        level = CERTAIN if (family, name) in ELSEWHERE else P  # what looks for something else is unsure of this one
         assert bool(again[0] <= level) == bool(told[0] <= level)
         assert max(float(again[0]), float(told[0])) > P or again[1] == told[1]
 
